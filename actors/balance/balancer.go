@@ -1,0 +1,256 @@
+package balance
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// trialAgain is how soon a trial that is still due is offered again, if the endpoint
+// said nothing: the request that was to make it may have been given up.
+const trialAgain = 100 * time.Millisecond
+
+// ErrNobody is what Pick returns when no member is eligible. Whoever knows the
+// members' states says why.
+var ErrNobody = errors.New("no endpoint is eligible")
+
+// Member is one endpoint as the strategies know it.
+type Member struct {
+	ID       string
+	Weight   int   // 1 to WeightMax; less counts as 1, more as WeightMax
+	Priority int   // the tier, where there are tiers: the lowest number is the best
+	Load     *Load // written by the endpoint; nil: always idle
+}
+
+// Status is the state of a member. The zero value, which a new member has, is out.
+type Status struct {
+	// Ready: no operator took it out. The ready ones are what the spill threshold is
+	// a share of.
+	Ready bool
+	// Eligible: it may be picked now, if it is Ready.
+	Eligible bool
+	// Rank is where it stands among the eligible.
+	Rank Rank
+	// TrialDue: its breaker's open time is over. The next first attempt is offered to
+	// it, whatever the strategy, so that a trial comes when it was promised, even to
+	// an endpoint whose rank or latency attracts nothing. It costs at most one attempt,
+	// and a retry follows. While the trial runs the endpoint is not eligible.
+	TrialDue bool
+}
+
+func (s Status) place() Rank {
+	if s.Ready && s.Eligible {
+		return min(s.Rank, Suspect)
+	}
+	return out
+}
+
+// Request is what a pick depends on, besides the members.
+type Request struct {
+	// Key is the request's affinity.
+	Key string
+	// Tried are the ids of the members that this request tried, or that turned it
+	// down; they are picked only when nobody else is eligible.
+	Tried []string
+	// Retry: an attempt was made and failed. It does not spill over and makes no trial.
+	Retry bool
+}
+
+// Counts is how many members there are.
+type Counts struct {
+	Members  int
+	Ready    int
+	Eligible int
+}
+
+// Balancer picks among the members of one service. It is not safe for concurrent use.
+type Balancer struct {
+	layout
+	config   Config
+	strategy *strategy
+	rnd      *rand.Rand
+	spill    float64 // the spill threshold
+
+	hidden    []int32  // members that a pick leaves out for its time
+	trialFrom int32    // where to look for the next trial, a position
+	rotation  rotation // of the strategies that compare
+	unforced  int      // p2c_ewma: picks since the last forced one
+}
+
+// New returns a balancer without members. It fails where c.Validate does.
+func New(c Config, rnd *rand.Rand) (*Balancer, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c = c.WithDefaults()
+	s, _ := find(c.Pick) // Validate found it
+	b := &Balancer{config: c, strategy: s, rnd: rnd, spill: c.SpillThreshold, rotation: rotation{phase: rnd.Uint32()}}
+	if s.bestRankOnly {
+		b.spill = off
+	}
+	b.SetMembers(nil)
+	return b, nil
+}
+
+// SetMembers replaces the list. Ids are unique. A member keeps its status and its
+// place in the rotation by its id; index i is list[i] from now on. It costs O(n log n).
+func (b *Balancer) SetMembers(list []Member) {
+	members := make([]Member, len(list))
+	for i, m := range list {
+		if w, ok := b.config.Weights[m.ID]; ok {
+			m.Weight = w
+		}
+		m.Weight = min(max(m.Weight, 1), WeightMax)
+		if m.Load == nil {
+			m.Load = new(Load)
+		}
+		members[i] = m
+	}
+	old := b.layout
+	b.layout = newLayout(members, b.config.Tier != "", b.strategy.grouped)
+	for i := range old.members {
+		was := &old.members[i]
+		if j, ok := b.byID[was.ID]; ok {
+			b.SetStatus(int(j), was.status)
+			m := &b.members[j]
+			m.offered = was.offered
+			b.slots[m.slot].picked = old.slots[was.slot].picked
+		}
+	}
+	for i := range old.groups {
+		b.inherit(&old, &old.groups[i])
+	}
+}
+
+// inherit gives what an old group had to the group that its members are in now: its
+// credit, and the turn to the member whose turn it was or, if that one is gone, to
+// the next that is not.
+func (b *Balancer) inherit(old *layout, was *group) {
+	for k, pos := int32(0), was.next; k < was.hi-was.lo; k, pos = k+1, pos+1 {
+		if pos >= was.hi {
+			pos = was.lo
+		}
+		before := &old.members[old.at[pos]]
+		j, ok := b.byID[before.ID]
+		if !ok {
+			continue
+		}
+		m := &b.members[j]
+		if (!b.strategy.grouped || m.Weight == before.Weight) && (b.config.Tier == "" || m.Priority == before.Priority) {
+			g := &b.groups[m.group]
+			g.next, g.credit = m.pos, was.credit
+			return
+		}
+	}
+}
+
+// SetStatus says what state member i is in.
+func (b *Balancer) SetStatus(i int, s Status) {
+	m := &b.members[i]
+	t := &b.tiers[m.tier]
+	if s.Ready != m.status.Ready {
+		change := -1
+		if s.Ready {
+			change = 1
+		}
+		b.ready += change
+		t.ready += change
+		t.judge(b.spill)
+	}
+	if s.TrialDue && !m.status.TrialDue {
+		m.offered = never
+	}
+	m.status = s
+	b.move(int32(i), s.place(), b.spill)
+	b.due.put(m.pos, s.TrialDue && m.place != out)
+}
+
+// Pick returns the index of the member that gets the request. It fails with
+// ErrNobody when nobody is eligible, and with INVALID_STRATEGY when a custom
+// function is missing or its choice is not there.
+func (b *Balancer) Pick(now time.Duration, req Request) (int, error) {
+	if len(req.Tried) > 0 {
+		return b.pickUntried(now, req)
+	}
+	return b.pick(now, req.Key, req.Retry)
+}
+
+func (b *Balancer) pick(now time.Duration, key string, retry bool) (int, error) {
+	t := b.first()
+	if t == nil {
+		return -1, ErrNobody
+	}
+	last := t.reach
+	switch {
+	case b.strategy.anyRank:
+		last = Suspect
+	case retry:
+		last = t.best
+	case !b.due.empty():
+		if i, ok := b.trial(t, now); ok {
+			return i, nil
+		}
+	}
+	return b.strategy.pick(b, t, last, now, key)
+}
+
+// trial returns a member of the tier whose trial is due, if it was not offered just
+// now. Tiers go first: a standby's trial takes no request from the active tier.
+func (b *Balancer) trial(t *tier, now time.Duration) (int, bool) {
+	pos := b.due.next(max(b.trialFrom, t.lo), t.hi)
+	if pos == t.hi {
+		if pos = b.due.next(t.lo, t.hi); pos == t.hi {
+			return 0, false
+		}
+	}
+	b.trialFrom = pos + 1
+	m := &b.members[b.at[pos]]
+	if now-m.offered < trialAgain {
+		return 0, false
+	}
+	m.offered = now
+	b.slots[m.slot].picked = now
+	return int(b.at[pos]), true
+}
+
+// pickUntried leaves those out that were tried, for the time of this pick. Where
+// that leaves nobody, all count again.
+func (b *Balancer) pickUntried(now time.Duration, req Request) (int, error) {
+	defer b.show() // after a panic in a user's function too
+	for _, id := range req.Tried {
+		if i, ok := b.byID[id]; ok && b.members[i].place != out {
+			b.hidden = append(b.hidden, i)
+			b.move(i, out, b.spill)
+			b.due.put(b.members[i].pos, false)
+		}
+	}
+	if b.eligible == 0 {
+		b.show()
+	}
+	return b.pick(now, req.Key, req.Retry)
+}
+
+func (b *Balancer) show() {
+	for _, i := range b.hidden {
+		b.SetStatus(int(i), b.members[i].status)
+	}
+	b.hidden = b.hidden[:0]
+}
+
+// Counts returns how many members there are, are ready, and are eligible.
+func (b *Balancer) Counts() Counts {
+	return Counts{Members: len(b.members), Ready: b.ready, Eligible: b.eligible}
+}
+
+// Out returns how many members other than i are ready, and how many of these are
+// not eligible. Whoever an operator took out is in neither: that is no outage.
+func (b *Balancer) Out(i int) (out, others int) {
+	out, others = b.ready-b.eligible, b.ready
+	if s := b.members[i].status; s.Ready {
+		others--
+		if !s.Eligible {
+			out--
+		}
+	}
+	return out, others
+}

@@ -1,0 +1,95 @@
+package balance
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+)
+
+// off is how a configuration turns a number off.
+const off = -1
+
+// WeightMax is the greatest weight, that of a DNS SRV record.
+const WeightMax = math.MaxUint16
+
+// tierPriority is the only tier there is yet.
+const tierPriority = "priority"
+
+// Config names the strategy. The zero value is p2c_ewma among all members.
+type Config struct {
+	// Tier divides the members first; the best tier that has somebody eligible gets
+	// the request. "priority": the lowest priority number is the best tier, so the
+	// others stand by. Zero: one tier; priority if that is the pick.
+	Tier string `yaml:"tier"`
+
+	// Pick chooses inside the tier: round_robin, weighted, least_connections, random,
+	// p2c_ewma, priority, health_based or custom. Zero: p2c_ewma; custom if Custom is
+	// given.
+	Pick string `yaml:"pick"`
+
+	// Weights are weights by endpoint id, in place of the endpoints' own. 1 to 65535;
+	// who is not named keeps its own. weighted gives requests in proportion to them,
+	// least_connections, p2c_ewma and health_based divide the load by them, the
+	// others do not look.
+	Weights map[string]int `yaml:"weights"`
+
+	// SpillThreshold is the share of a tier's ready members below which a lower rank
+	// joins those above it. Above 0, at most 1; zero: 0.5, Envoy's panic threshold;
+	// -1: off, a lower rank joins only when nobody stands above it.
+	SpillThreshold float64 `yaml:"spill_threshold"`
+
+	// Custom is the strategy "custom": it is given the request's key and the
+	// candidates, at least one, in the members' order, and returns the index of its
+	// choice among them. It must be quick and must not call the balancer. An index
+	// that is not there is an INVALID_STRATEGY error for that request; a panic goes on
+	// to the caller of Pick and changes nothing here.
+	Custom func(key string, candidates []Candidate) int `yaml:"-"`
+}
+
+// WithDefaults returns c with every zero field set to its default and aliases
+// replaced by the name that they stand for.
+func (c Config) WithDefaults() Config {
+	switch {
+	case c.Pick != "":
+		c.Pick = canonical(c.Pick)
+	case c.Custom != nil:
+		c.Pick = pickCustom
+	default:
+		c.Pick = pickDefault
+	}
+	if c.Tier == "" && c.Pick == pickPriority {
+		c.Tier = tierPriority
+	}
+	if c.SpillThreshold == 0 {
+		c.SpillThreshold = 0.5
+	}
+	return c
+}
+
+// Validate joins everything that is wrong with c, or returns nil. A strategy that
+// is not there is a *messages.Error with the code INVALID_STRATEGY. The strategy
+// custom without a function is valid, because a file can name it before the program
+// sets the function; until then each pick is an error.
+func (c Config) Validate() error {
+	c = c.WithDefaults()
+	var faults []error
+	if c.Tier != "" && c.Tier != tierPriority {
+		faults = append(faults, invalid("tier: %s", unknownName("tier", c.Tier, []string{tierPriority})))
+	}
+	if _, err := find(c.Pick); err != nil {
+		faults = append(faults, err)
+	} else if c.Custom != nil && c.Pick != pickCustom {
+		faults = append(faults, fmt.Errorf("pick: is %s, so the custom function would never be asked", c.Pick))
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Weights)) {
+		if w := c.Weights[id]; w < 1 || w > WeightMax {
+			faults = append(faults, fmt.Errorf("weights.%s: must be from 1 to %d, is %d", id, WeightMax, w))
+		}
+	}
+	if s := c.SpillThreshold; s != off && !(s > 0 && s <= 1) { // so worded, it refuses NaN too
+		faults = append(faults, fmt.Errorf("spill_threshold: must be above 0 and at most 1, or off, is %v", s))
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,99 @@
+package balance
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/understudy-go/understudy/messages"
+)
+
+func TestDefaults(t *testing.T) {
+	choose := func(string, []Candidate) int { return 0 }
+	for _, c := range []struct{ given, want Config }{
+		{Config{}, Config{Pick: "p2c_ewma", SpillThreshold: 0.5}},
+		{Config{Tier: "priority", SpillThreshold: off}, Config{Tier: "priority", Pick: "p2c_ewma", SpillThreshold: off}},
+		{Config{Pick: "priority"}, Config{Tier: "priority", Pick: "priority", SpillThreshold: 0.5}},
+		{Config{Pick: "least_conn"}, Config{Pick: "least_connections", SpillThreshold: 0.5}},
+		{Config{Pick: "least_request"}, Config{Pick: "least_connections", SpillThreshold: 0.5}},
+		{Config{Pick: "maglev"}, Config{Pick: "consistent_hash", SpillThreshold: 0.5}},
+		{Config{Pick: "wrong", SpillThreshold: 7}, Config{Pick: "wrong", SpillThreshold: 7}},
+	} {
+		got := c.given.WithDefaults()
+		if !reflect.DeepEqual(got, c.want) || !reflect.DeepEqual(got.WithDefaults(), got) {
+			t.Errorf("%+v: got %+v, want %+v", c.given, got, c.want)
+		}
+	}
+	equal(t, "with a function", Config{Custom: choose}.WithDefaults().Pick, "custom")
+}
+
+func TestValidate(t *testing.T) {
+	choose := func(string, []Candidate) int { return 0 }
+	for _, c := range []struct {
+		config  Config
+		want    string // its faults, joined; "" for none
+		invalid bool   // INVALID_STRATEGY is among them
+	}{
+		{Config{}, "", false},
+		{Config{Pick: "custom"}, "", false},
+		{Config{Custom: choose}, "", false},
+		{Config{Pick: "custom", Custom: choose}, "", false},
+		{Config{Tier: "priority", Pick: "weighted", Weights: map[string]int{"a": 1, "b": WeightMax}, SpillThreshold: 1}, "", false},
+		{Config{SpillThreshold: off}, "", false},
+		{Config{Pick: "wieghted"}, `pick: unknown strategy "wieghted": did you mean "weighted"?`, true},
+		{Config{Pick: "RoundRobin"}, `pick: unknown strategy "RoundRobin": did you mean "round_robin"?`, true},
+		{Config{Pick: "least_reqest"}, `pick: unknown strategy "least_reqest": did you mean "least_connections"?`, true},
+		{Config{Pick: "magic"}, `pick: unknown strategy "magic": known are round_robin, weighted, least_connections, least_conn, least_request, random, p2c_ewma, priority, health_based, custom`, true},
+		{Config{Pick: "sticky"}, `pick: strategy "sticky" is not available yet`, true},
+		{Config{Pick: "geographic"}, `pick: strategy "geographic" is not available yet`, true},
+		{Config{Pick: "ip_hash"}, `pick: strategy "ip_hash" is not available yet`, true},
+		{Config{Pick: "maglev"}, `pick: strategy "consistent_hash" is not available yet`, true},
+		{Config{Tier: "prio"}, `tier: unknown tier "prio": did you mean "priority"?`, true},
+		{Config{Tier: "zone"}, `tier: unknown tier "zone": known are priority`, true},
+		{Config{Pick: "random", Custom: choose}, "pick: is random, so the custom function would never be asked", false},
+		{Config{SpillThreshold: -0.5}, "spill_threshold: must be above 0 and at most 1, or off, is -0.5", false},
+		{Config{SpillThreshold: math.NaN()}, "spill_threshold: must be above 0 and at most 1, or off, is NaN", false},
+		{Config{Tier: "x", Pick: "y", Weights: map[string]int{"b": 70000, "a": 0}, SpillThreshold: 2}, strings.Join([]string{
+			`tier: unknown tier "x": known are priority`,
+			`pick: unknown strategy "y": known are round_robin, weighted, least_connections, least_conn, least_request, random, p2c_ewma, priority, health_based, custom`,
+			"weights.a: must be from 1 to 65535, is 0",
+			"weights.b: must be from 1 to 65535, is 70000",
+			"spill_threshold: must be above 0 and at most 1, or off, is 2",
+		}, "\n"), true},
+	} {
+		err := c.config.Validate()
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		equal(t, "faults", got, c.want)
+		equal(t, "INVALID_STRATEGY in "+got, errors.Is(err, messages.ErrInvalidStrategy), c.invalid)
+		if _, err := New(c.config, rand.New(rand.NewPCG(1, 2))); (err == nil) != (c.want == "") {
+			t.Errorf("New: %v, but Validate %q", err, c.want)
+		}
+	}
+}
+
+// Weights in the configuration go before the endpoints' own; what is out of range counts as the nearest.
+func TestWeights(t *testing.T) {
+	f := newFixture(t, Config{Pick: "weighted", Weights: map[string]int{"a": 4}},
+		Member{ID: "a", Weight: 9}, Member{ID: "b", Weight: 2}, Member{ID: "c"}, Member{ID: "d", Weight: -3})
+	n := f.counts(80)
+	if n[0] != 40 || n[1] != 20 || n[2] != 10 || n[3] != 10 {
+		t.Fatalf("picks %v", n)
+	}
+}
+
+// Every strategy of the design is either there or refused as not available yet.
+func TestEveryStrategyOfTheDesignHasAnAnswer(t *testing.T) {
+	for name, there := range map[string]bool{
+		"round_robin": true, "weighted": true, "least_connections": true, "random": true, "p2c_ewma": true,
+		"health_based": true, "priority": true, "custom": true,
+		"geographic": false, "ip_hash": false, "consistent_hash": false, "sticky": false,
+	} {
+		equal(t, name, Config{Pick: name}.Validate() == nil, there)
+	}
+}

@@ -1,0 +1,217 @@
+package balance
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// layout is the members as the strategies see them: see doc.go. SetMembers builds a
+// new one, SetStatus moves one member in it.
+type layout struct {
+	members  []member // by index
+	byID     map[string]int32
+	at       []int32 // position → index
+	slots    []slot
+	tiers    []tier  // best first
+	groups   []group // by tier
+	ranked   [ranks]bitset
+	due      bitset // eligible and due for a trial
+	eligible int
+	ready    int
+}
+
+// member is one endpoint.
+type member struct {
+	Member
+	status  Status
+	place   Rank // as the layout has it now: its rank, or out
+	tier    int32
+	group   int32
+	pos     int32
+	slot    int32
+	offered time.Duration // when its trial was offered, never before
+}
+
+// slot is what a draw needs of a member, small, because draws jump about.
+type slot struct {
+	load   *Load
+	picked time.Duration // p2c_ewma's alone
+	index  int32
+	share  float32 // 1/weight
+}
+
+// never is a moment so long ago that anything since is over.
+const never time.Duration = math.MinInt64 / 2
+
+// tier is a range of positions, of slots and of groups.
+type tier struct {
+	lo, hi           int32        // positions and slots
+	end              [ranks]int32 // where each rank ends in slots; the rest are out
+	groupLo, groupHi int32
+	ready            int
+	best             Rank  // the best rank that has anyone
+	reach            Rank  // the last rank that joins
+	total            int64 // weighted: of the weights, at the last pick
+}
+
+// group is the members of a tier that have one weight, or the whole tier.
+type group struct {
+	lo, hi int32 // positions
+	next   int32 // where the turn is
+	weight int64
+	credit int64        // of the smooth weighted round robin
+	upTo   [ranks]int64 // how many are of a rank or better
+}
+
+// newLayout lays the members out, all of them out.
+func newLayout(list []Member, tiered, grouped bool) layout {
+	n := len(list)
+	l := layout{
+		members: make([]member, n), byID: make(map[string]int32, n),
+		at: make([]int32, n), slots: make([]slot, n), due: newBitset(n),
+	}
+	for r := range l.ranked {
+		l.ranked[r] = newBitset(n)
+	}
+	for i, m := range list {
+		l.members[i] = member{Member: m, place: out, offered: never}
+		l.byID[m.ID] = int32(i)
+		l.at[i] = int32(i)
+	}
+	slices.SortStableFunc(l.at, func(i, j int32) int {
+		a, b := &l.members[i], &l.members[j]
+		if tiered && a.Priority != b.Priority {
+			return cmp.Compare(a.Priority, b.Priority)
+		}
+		if grouped {
+			return cmp.Compare(b.Weight, a.Weight)
+		}
+		return 0
+	})
+	for pos, i := range l.at {
+		m := &l.members[i]
+		newTier, newGroup := pos == 0, pos == 0
+		if pos > 0 {
+			before := &l.members[l.at[pos-1]]
+			newTier = tiered && m.Priority != before.Priority
+			newGroup = newTier || grouped && m.Weight != before.Weight
+		}
+		l.append(i, newTier, newGroup)
+	}
+	return l
+}
+
+// append gives the member its position, the next one.
+func (l *layout) append(i int32, newTier, newGroup bool) {
+	m := &l.members[i]
+	pos := int32(0)
+	if len(l.tiers) > 0 {
+		pos = l.tiers[len(l.tiers)-1].hi
+	}
+	if newTier {
+		t := tier{lo: pos, groupLo: int32(len(l.groups))}
+		for r := range t.end {
+			t.end[r] = pos
+		}
+		l.tiers = append(l.tiers, t)
+	}
+	t := &l.tiers[len(l.tiers)-1]
+	if newGroup {
+		l.groups = append(l.groups, group{lo: pos, next: pos, weight: int64(m.Weight)})
+	}
+	g := &l.groups[len(l.groups)-1]
+	t.hi, g.hi, t.groupHi = pos+1, pos+1, int32(len(l.groups))
+	m.pos, m.slot, m.tier, m.group = pos, pos, int32(len(l.tiers)-1), int32(len(l.groups)-1)
+	l.slots[pos] = slot{load: m.Load, picked: never, index: i, share: 1 / float32(m.Weight)}
+}
+
+// move brings a member to its place, a rank or out, in a few steps.
+func (l *layout) move(i int32, to Rank, spill float64) {
+	m := &l.members[i]
+	from := m.place
+	if from == to {
+		return
+	}
+	t, g := &l.tiers[m.tier], &l.groups[m.group]
+	m.place = to
+	if from == out {
+		l.eligible++
+	} else {
+		l.ranked[from].put(m.pos, false)
+	}
+	if to == out {
+		l.eligible--
+	} else {
+		l.ranked[to].put(m.pos, true)
+	}
+	for r := from; r < to; r++ { // worse by a rank: over the end of its rank
+		t.end[r]--
+		l.swap(m.slot, t.end[r])
+		g.upTo[r]--
+	}
+	for r := from; r > to; r-- { // better by a rank: over the start of its rank
+		l.swap(m.slot, t.end[r-1])
+		t.end[r-1]++
+		g.upTo[r-1]++
+	}
+	t.judge(spill)
+}
+
+func (l *layout) swap(a, b int32) {
+	l.slots[a], l.slots[b] = l.slots[b], l.slots[a]
+	l.members[l.slots[a].index].slot = a
+	l.members[l.slots[b].index].slot = b
+}
+
+// judge finds out how far down the ranks a pick may go: "a lower rank joins only
+// while those above it together are fewer than spill_threshold of the ready".
+func (t *tier) judge(spill float64) {
+	// Those above must be at least one, or an empty tier's spill would mean nothing.
+	// The small difference forgives a product that came out a hair above a whole number.
+	enough := max(1, int32(math.Ceil(spill*float64(t.ready)-1e-9)))
+	t.best, t.reach = Suspect, Suspect
+	for r := Healthy; r < Suspect; r++ {
+		above := t.end[r] - t.lo
+		if above > 0 {
+			t.best = min(t.best, r)
+		}
+		if above >= enough {
+			t.reach = r
+			return
+		}
+	}
+}
+
+// next returns the first position from i on, and below end, whose member is of the
+// rank last or better, or end.
+func (l *layout) next(i, end int32, last Rank) int32 {
+	for r := Healthy; r <= last; r++ {
+		end = l.ranked[r].next(i, end)
+	}
+	return end
+}
+
+// turn returns the index of the group's member whose turn it is and passes the turn
+// on. There must be one of the rank last or better.
+func (l *layout) turn(g *group, last Rank) int {
+	pos := l.next(g.next, g.hi, last)
+	if pos == g.hi {
+		pos = l.next(g.lo, g.hi, last)
+	}
+	g.next = pos + 1
+	return int(l.at[pos])
+}
+
+// first returns the best tier that has somebody eligible, or nil.
+func (l *layout) first() *tier {
+	switch {
+	case l.eligible == 0:
+		return nil
+	case len(l.tiers) == 1:
+		return &l.tiers[0]
+	}
+	pos := l.next(0, int32(len(l.at)), Suspect)
+	return &l.tiers[l.members[l.at[pos]].tier]
+}

@@ -1,0 +1,285 @@
+package balance
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// model says in the words of the design whom a pick may choose, by looking at
+// everybody each time.
+type model struct {
+	config Config
+	list   []Member
+	status map[string]Status
+	turn   map[int]string // round_robin: whose turn it is, by tier
+}
+
+func (m *model) tierOf(e Member) int {
+	if m.config.Tier == "" {
+		return 0
+	}
+	return e.Priority
+}
+
+// tier returns the indexes of a tier in order.
+func (m *model) tier(p int) (all []int) {
+	for i, e := range m.list {
+		if m.tierOf(e) == p {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+func (m *model) eligible(i int) bool {
+	s := m.status[m.list[i].ID]
+	return s.Ready && s.Eligible
+}
+
+// pool is who counts for the request: the eligible ones of the best tier that it has
+// not tried yet, or those that it tried when there is nobody else.
+func (m *model) pool(req Request) (pool []int) {
+	var all, untried []int
+	for i, e := range m.list {
+		if m.eligible(i) {
+			all = append(all, i)
+			if !slices.Contains(req.Tried, e.ID) {
+				untried = append(untried, i)
+			}
+		}
+	}
+	if len(untried) > 0 {
+		all = untried
+	}
+	for _, i := range all {
+		if len(pool) > 0 && m.tierOf(m.list[i]) < m.tierOf(m.list[pool[0]]) {
+			pool = nil
+		}
+		if len(pool) == 0 || m.tierOf(m.list[i]) == m.tierOf(m.list[pool[0]]) {
+			pool = append(pool, i)
+		}
+	}
+	return pool
+}
+
+// allowed is whom of the pool, which is not empty, a pick may choose.
+func (m *model) allowed(pool []int, req Request) (choice []int) {
+	if m.config.Pick == pickPriority {
+		return pool[:1]
+	}
+	if !req.Retry {
+		for _, i := range pool {
+			if m.status[m.list[i].ID].TrialDue {
+				choice = append(choice, i)
+			}
+		}
+		if choice != nil {
+			return choice
+		}
+	}
+	ready := 0
+	for _, i := range m.tier(m.tierOf(m.list[pool[0]])) {
+		if m.status[m.list[i].ID].Ready {
+			ready++
+		}
+	}
+	enough := m.config.SpillThreshold * float64(ready)
+	if req.Retry || m.config.Pick == "health_based" || m.config.SpillThreshold == off {
+		enough = 0
+	}
+	for r := Healthy; r <= Suspect; r++ {
+		if above := len(choice); above > 0 && float64(above) >= enough {
+			break
+		}
+		for _, i := range pool {
+			if m.status[m.list[i].ID].Rank == r {
+				choice = append(choice, i)
+			}
+		}
+	}
+	slices.Sort(choice)
+	return choice
+}
+
+// narrow is the strategy's own rule, where there is one to say.
+func (m *model) narrow(choice []int, now time.Duration) []int {
+	rate := func(i int) float64 {
+		s := &slot{load: m.list[i].Load, share: 1 / float32(max(m.list[i].Weight, 1))}
+		if m.config.Pick == "least_connections" {
+			return connections(s, 0)
+		}
+		return score(s, tickOf(now))
+	}
+	switch m.config.Pick {
+	case "least_connections", "health_based":
+		least := rate(choice[0])
+		for _, i := range choice {
+			least = min(least, rate(i))
+		}
+		return slices.DeleteFunc(choice, func(i int) bool { return rate(i) > least })
+	case "round_robin":
+		order := m.tier(m.tierOf(m.list[choice[0]]))
+		first := slices.IndexFunc(order, func(i int) bool { return m.list[i].ID == m.turn[m.tierOf(m.list[i])] })
+		order = append(order[first:], order[:first]...)
+		for k, i := range order {
+			if slices.Contains(choice, i) {
+				m.turn[m.tierOf(m.list[i])] = m.list[order[(k+1)%len(order)]].ID
+				return []int{i}
+			}
+		}
+	}
+	return choice
+}
+
+// setMembers passes the turns of members that are gone to the next ones that stay.
+func (m *model) setMembers(list []Member) {
+	stays := func(e Member) bool {
+		return slices.ContainsFunc(list, func(x Member) bool { return x.ID == e.ID && m.tierOf(x) == m.tierOf(e) })
+	}
+	for p, id := range m.turn {
+		delete(m.turn, p)
+		order := m.tier(p)
+		first := slices.IndexFunc(order, func(i int) bool { return m.list[i].ID == id })
+		for k := range order {
+			if e := m.list[order[(first+k)%len(order)]]; stays(e) {
+				m.turn[p] = e.ID
+				break
+			}
+		}
+	}
+	status := map[string]Status{}
+	for _, e := range list {
+		status[e.ID] = m.status[e.ID]
+	}
+	m.list, m.status = list, status
+	for _, e := range list {
+		if p := m.tierOf(e); m.turn[p] == "" {
+			m.turn[p] = e.ID
+		}
+	}
+}
+
+func drawMembers(t *rapid.T, loads map[string]*Load) (list []Member) {
+	ids := rapid.Permutation([]string{"a", "b", "c", "d", "e", "f", "g", "h"}).Draw(t, "ids")
+	for _, id := range ids[:rapid.IntRange(0, len(ids)).Draw(t, "n")] {
+		list = append(list, Member{
+			ID: id, Weight: rapid.IntRange(0, 4).Draw(t, "weight"),
+			Priority: rapid.IntRange(0, 2).Draw(t, "priority"), Load: loads[id]})
+	}
+	return list
+}
+
+func TestPickAgainstModel(t *testing.T) {
+	for _, tier := range []string{"", tierPriority} {
+		for _, pick := range append(available(), pickCustom) {
+			t.Run(tier+"/"+pick, rapid.MakeCheck(func(t *rapid.T) { checkAgainstModel(t, tier, pick) }))
+		}
+	}
+}
+
+func checkAgainstModel(t *rapid.T, tier, pick string) {
+	c := Config{Tier: tier, Pick: pick, SpillThreshold: rapid.SampledFrom([]float64{0, off, 0.1, 0.34, 0.75, 1}).Draw(t, "spill")}
+	if pick == pickCustom {
+		c.Custom = func(_ string, c []Candidate) int { return rapid.IntRange(0, len(c)-1).Draw(t, "chosen") }
+	}
+	b, err := New(c, rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &model{config: c.WithDefaults(), status: map[string]Status{}, turn: map[int]string{}}
+	loads := map[string]*Load{}
+	for _, id := range "abcdefgh" {
+		loads[string(id)] = new(Load)
+	}
+	setMembers := func(t *rapid.T) {
+		list := drawMembers(t, loads)
+		m.setMembers(list)
+		b.SetMembers(list)
+	}
+	setMembers(t)
+	now := time.Duration(0)
+	t.Repeat(map[string]func(*rapid.T){
+		"members": setMembers,
+		"status": func(t *rapid.T) {
+			for i, e := range m.list {
+				if rapid.Bool().Draw(t, "change "+e.ID) {
+					m.status[e.ID] = Status{
+						Ready: rapid.IntRange(0, 9).Draw(t, "ready") > 0, Eligible: rapid.IntRange(0, 4).Draw(t, "eligible") > 0,
+						Rank: Rank(rapid.IntRange(0, 3).Draw(t, "rank")), TrialDue: rapid.IntRange(0, 9).Draw(t, "due") == 0}
+					b.SetStatus(i, m.status[e.ID])
+				}
+			}
+		},
+		"load": func(t *rapid.T) {
+			for _, e := range m.list {
+				e.Load.Inflight.Store(rapid.Int32Range(0, 3).Draw(t, "inflight"))
+				e.Load.Observe(now, time.Duration(rapid.IntRange(1, 4).Draw(t, "latency"))*time.Millisecond)
+			}
+		},
+		"pick": func(t *rapid.T) {
+			now += trialAgain // so that each trial that is due may be offered
+			req := Request{Retry: rapid.Bool().Draw(t, "retry"),
+				Tried: rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "z"}), 0, 5).Draw(t, "tried")}
+			i, err := b.Pick(now, req)
+			pool := m.pool(req)
+			if len(pool) == 0 {
+				if !errors.Is(err, ErrNobody) {
+					t.Fatalf("picked %d, %v, but nobody is eligible", i, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			choice := m.allowed(pool, req)
+			if req.Retry || !m.status[m.list[choice[0]].ID].TrialDue || pick == pickPriority {
+				choice = m.narrow(choice, now)
+			}
+			if !slices.Contains(choice, i) {
+				t.Fatalf("picked %s for %+v of %s: allowed are %v", m.list[i].ID, req, m, choice)
+			}
+		},
+		"": func(t *rapid.T) { checkCounts(t, b, m) },
+	})
+}
+
+func checkCounts(t *rapid.T, b *Balancer, m *model) {
+	var want Counts
+	for i := range m.list {
+		want.Members++
+		if m.status[m.list[i].ID].Ready {
+			want.Ready++
+		}
+		if m.eligible(i) {
+			want.Eligible++
+		}
+	}
+	equal(t, "counts", b.Counts(), want)
+	for i := range m.list {
+		wantOut, wantOthers := 0, 0
+		for j := range m.list {
+			if j != i && m.status[m.list[j].ID].Ready {
+				wantOthers++
+				if !m.eligible(j) {
+					wantOut++
+				}
+			}
+		}
+		out, others := b.Out(i)
+		equal(t, "out", out, wantOut)
+		equal(t, "others", others, wantOthers)
+	}
+}
+
+func (m *model) String() (s string) {
+	for i, e := range m.list {
+		s += fmt.Sprintf("\n%d: %s priority %d %+v", i, e.ID, e.Priority, m.status[e.ID])
+	}
+	return s
+}

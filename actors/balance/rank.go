@@ -1,0 +1,30 @@
+package balance
+
+// Rank orders the eligible members, best first.
+type Rank uint8
+
+// The ranks. The zero value is Healthy.
+const (
+	Healthy  Rank = iota // nothing speaks against it
+	Unknown              // the first result of its check is still out
+	Degraded             // it works, but badly
+	Suspect              // it failed a moment ago
+
+	// out is the place of those that are not eligible.
+	out
+	ranks = int(out)
+)
+
+func (r Rank) String() string {
+	switch r {
+	case Healthy:
+		return "healthy"
+	case Unknown:
+		return "unknown"
+	case Degraded:
+		return "degraded"
+	case Suspect:
+		return "suspect"
+	}
+	return "out"
+}
