@@ -1,0 +1,217 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/understudy-go/understudy/actors/balance"
+	"github.com/understudy-go/understudy/actors/breaker"
+	"github.com/understudy-go/understudy/actors/health"
+	"github.com/understudy-go/understudy/actors/mailbox"
+	httptransport "github.com/understudy-go/understudy/actors/transport/http"
+	"github.com/understudy-go/understudy/messages"
+)
+
+// serviceCell is what a service is, apart from the actor that runs it. It
+// outlives the supervisor's incarnations.
+type serviceCell struct {
+	sys     *System
+	name    string
+	mailbox *mailbox.Mailbox
+
+	// settings is the configuration in force: written by the supervisor, read by
+	// callers at the start of a request.
+	settings atomic.Pointer[settings]
+	// traffic is when the service last saw a request, to the second.
+	traffic atomic.Int64
+	// draining refuses new requests.
+	draining atomic.Bool
+	removed  atomic.Bool
+	// load is what the endpoints share for the latency penalty.
+	average   balance.Average
+	listening atomic.Bool // OnTransition has its goroutine
+	fallbacks atomic.Uint64
+	pid       atomic.Pointer[actor.PID]
+
+	supervisor supervisorState // the supervisor's alone
+}
+
+// settings is one configuration of a service with what is derived from it. It
+// is never changed, only replaced.
+type settings struct {
+	config ServiceConfig // with defaults
+	given  ServiceConfig // as it was given, for Config()
+	rules  *rules
+	http   *httptransport.Factory
+}
+
+// newSettings derives what a configuration stands for; it fails where files that
+// it names cannot be used.
+func newSettings(given ServiceConfig) (*settings, error) {
+	c := given.WithDefaults()
+	f, err := httptransport.NewFactory(c.Pool, c.TLS, c.Headers)
+	return &settings{config: c, given: given, rules: newRules(c), http: f}, err
+}
+
+// limit returns a bound, 0 for none.
+func limit[T int | time.Duration](v T) T { return max(v, 0) }
+
+// target is the part of an endpoint that callers hold: immutable but for the
+// value, which is opened once.
+type target struct {
+	cell     *endpointCell
+	endpoint Endpoint
+	client   *httptransport.Client // nil without a URL
+	opened   *opened               // nil without a hook
+}
+
+// opened is what the hook Open made, shared by the targets of one address.
+type opened struct {
+	mu    sync.Mutex
+	value atomic.Pointer[any]
+}
+
+// open opens the endpoint's value at its first use. It runs in the caller's
+// goroutine; callers that come meanwhile wait for it. After an error the next
+// use tries again.
+func (t *target) open(ctx context.Context, hook func(context.Context, Endpoint) (any, error)) error {
+	o := t.opened
+	if o == nil || hook == nil || o.value.Load() != nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.value.Load() != nil {
+		return nil
+	}
+	return guard("Open", func() error {
+		v, err := hook(ctx, t.endpoint.Clone())
+		if err == nil {
+			o.value.Store(&v)
+		}
+		return err
+	})
+}
+
+// close disposes of the value and of the connections.
+func (t *target) close(hook func(any) error) error {
+	if t.client != nil {
+		t.client.Close()
+	}
+	if t.opened == nil {
+		return nil
+	}
+	v := t.opened.value.Swap(nil)
+	if v == nil || hook == nil {
+		return nil
+	}
+	return guard("Close", func() error { return hook(*v) })
+}
+
+// endpointCell is what an endpoint is, apart from the actor that runs it: the
+// cores, the counters and the mailbox. It outlives the actor's incarnations, so
+// that a panic loses no state.
+type endpointCell struct {
+	service *serviceCell
+	id      string
+	mailbox *mailbox.Mailbox
+	target  atomic.Pointer[target]
+	load    balance.Load    // written by the endpoint, read by the strategy
+	usual   balance.Average // the latency of its good calls: what a fair chance is
+
+	// The endpoint's alone from here on.
+	settings  *settings
+	check     health.Config
+	breaker   *breaker.Breaker
+	health    *health.Health
+	suspicion health.Suspicion
+	admin     adminState
+	cooling   time.Duration // left alone until then
+	out       *lease        // the leases that are out, a list
+	inflight  int
+	latest    time.Duration // the newest moment that it has heard of
+	wakeAt    time.Duration // when the timer fires, 0: it is not set
+	timer     Timer
+	view      endpointView
+	counters  counters
+	lastError string
+	movedAt   time.Duration // when the breaker last changed its state
+	draining  *drainOrder
+
+	// The supervisor's alone.
+	index  int          // in its list
+	seen   endpointView // what the endpoint last said
+	outage bool         // it was told that half of the others are out
+	parked bool         // its actor failed again and again: left alone for a while
+	panics failures
+}
+
+// adminState is an operator's word.
+type adminState struct {
+	state  messages.Admin
+	reason string
+}
+
+// counters are the endpoint's statistics. Requests are counted where they ended.
+type counters struct {
+	attempts, failures, timeouts, refusals uint64
+	retries, failovers                     uint64
+	succeeded, failed, canceled, recovered uint64
+	checks, checkFailures                  uint64
+	answered                               uint64 // attempts that ended
+	spent                                  time.Duration
+	lastSuccess, lastFailure               time.Duration
+}
+
+// endpointView is what the supervisor needs to know of an endpoint, sent to it
+// whenever it changes.
+type endpointView struct {
+	status  balance.Status
+	state   breaker.State
+	until   time.Duration // open until, or cooling until
+	cooling bool
+	sick    bool // unhealthy or parked
+}
+
+func (e *endpointCell) link(l *lease) {
+	l.prev, l.next, l.linked = nil, e.out, true
+	if e.out != nil {
+		e.out.prev = l
+	}
+	e.out = l
+	e.inflight++
+	e.load.Inflight.Store(int32(e.inflight))
+}
+
+func (e *endpointCell) unlink(l *lease) {
+	if l.prev != nil {
+		l.prev.next = l.next
+	} else {
+		e.out = l.next
+	}
+	if l.next != nil {
+		l.next.prev = l.prev
+	}
+	l.prev, l.next, l.linked = nil, nil, false
+	e.inflight--
+	e.load.Inflight.Store(int32(e.inflight))
+}
+
+// guard runs a user's function so that its panic is an error.
+func guard(name string, f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = panicked(name, r)
+		}
+	}()
+	return f()
+}
+
+func panicked(name string, r any) *messages.Error {
+	return &messages.Error{Code: messages.CodeInternal, Words: fmt.Sprintf("%s panicked: %v", name, r)}
+}

@@ -1,0 +1,512 @@
+package actors
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/understudy-go/understudy/actors/balance"
+	"github.com/understudy-go/understudy/actors/breaker"
+	"github.com/understudy-go/understudy/actors/health"
+	"github.com/understudy-go/understudy/messages"
+)
+
+// endpoint is the actor of one endpoint: the only writer of its cell while it
+// runs. It decides by the cell's cores and carries the decisions out.
+type endpoint struct {
+	*endpointCell
+	prober *actor.PID
+}
+
+// Messages that only this package sends to an endpoint.
+type (
+	wake        struct{} // its timer fired
+	trafficBack struct{} // the service had none for a while
+	checked     struct{ checkResult }
+	setOutage   struct{ on bool } // half or more of the others are out here
+	setSettings struct{ settings *settings }
+	observe     struct {
+		reply   chan<- endpointReport
+		history int // how many checks
+	}
+	// operate is an operator's order.
+	operate struct {
+		order Order
+		reply chan<- error
+	}
+	// drainOrder lets the endpoint finish what it has; then the supervisor hears drained.
+	drainOrder struct{ until time.Duration }
+)
+
+var (
+	wakeUp  = &wake{}
+	traffic = &trafficBack{}
+)
+
+// Receive implements actor.Actor.
+func (e *endpoint) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *Acquire:
+		e.acquire((*lease)(m))
+	case *Outcome:
+		e.finish((*lease)(m))
+	case *wake:
+		e.wake()
+	case *checked:
+		e.checked(m.checkResult)
+	case *trafficBack:
+		if e.prober != nil {
+			c.Send(e.prober, traffic)
+		}
+	case *setOutage:
+		e.breaker.SetOutage(m.on)
+	case *setSettings:
+		e.configure(c, m)
+	case *observe:
+		m.reply <- e.report(m.history)
+	case *operate:
+		m.reply <- e.operate(m.order)
+	case *drainOrder:
+		e.draining = m
+		e.wakeBy(m.until)
+		e.drained()
+		e.publish(e.service.sys.clock.now())
+	case *actor.Started:
+		e.startProber(c)
+		e.publish(e.service.sys.clock.now())
+	case *actor.Stopped:
+		// From now on what waits goes back to the supervisor; outcomes are kept
+		// for the next incarnation.
+		e.mailbox.Close()
+	}
+}
+
+// acquire grants a lease or sends it back to the supervisor.
+func (e *endpoint) acquire(l *lease) {
+	now := e.advance(l.at)
+	if !e.admits(now) {
+		e.turnDown(l)
+		return
+	}
+	before := e.breaker.State()
+	permit, ok := e.breaker.Acquire(now)
+	if !ok {
+		e.turnDown(l)
+		return
+	}
+	l.cell, l.permit, l.target = e.endpointCell, permit, e.target.Load()
+	l.due, l.counted = e.overdueAt(l), false
+	e.link(l)
+	e.wakeBy(l.due)
+	e.counters.attempts++
+	if l.retry {
+		e.countRetry(now, l)
+	}
+	if permit.Trial {
+		if before == breaker.Open {
+			e.emit(now, messages.KindCircuitHalfOpened, messages.Cause{
+				Words: "the open time is over: one trial", From: "open", To: "half_open"})
+		}
+		e.publish(now)
+	}
+	if !l.answer() { // the caller is gone
+		e.breaker.Record(now, permit, messages.Ignored, 0, 0)
+		e.counters.attempts--
+		e.unlink(l)
+		e.publish(now)
+	}
+}
+
+// advance keeps the endpoint's time from running backwards: callers read the
+// clock before their messages queue.
+func (e *endpoint) advance(now time.Duration) time.Duration {
+	e.latest = max(e.latest, now)
+	return e.latest
+}
+
+// admits holds what a stale choice of the supervisor may have missed.
+func (e *endpoint) admits(now time.Duration) bool {
+	if e.admin.state != messages.AdminReady || e.draining != nil || e.cooling > now {
+		return false
+	}
+	bound := e.settings.config.Concurrency
+	return (bound < 0 || e.inflight < bound) && e.health.Eligible()
+}
+
+func (e *endpoint) turnDown(l *lease) {
+	e.counters.refusals++
+	e.sendBack(l)
+}
+
+// overdueAt is when the lease counts as a timeout: its attempt's deadline or,
+// where a user holds it, leaseMax.
+func (e *endpoint) overdueAt(l *lease) time.Duration {
+	if l.held != nil {
+		return l.at + leaseMax
+	}
+	due := time.Duration(0)
+	if l.timeout > 0 {
+		due = l.at + l.timeout
+	}
+	if l.deadline > 0 && (due == 0 || l.deadline < due) {
+		due = l.deadline
+	}
+	return due
+}
+
+// finish takes a lease back.
+func (e *endpoint) finish(l *lease) {
+	e.unlink(l)
+	now := e.advance(l.ended)
+	if !l.counted {
+		e.judge(now, l.permit, &l.result)
+	}
+	e.countRequest(now, l)
+	if e.draining != nil {
+		e.drained()
+	}
+	l.free()
+}
+
+// judge tells every core what the attempt says.
+func (e *endpoint) judge(now time.Duration, permit breaker.Permit, r *result) {
+	e.counters.answered++
+	e.counters.spent += r.latency
+	state, suspect := e.breaker.Epoch(), e.suspicion.Epoch()
+	if r.outcome == messages.Success {
+		e.counters.lastSuccess = now
+		e.load.Observe(now, r.latency)
+		e.usual.Observe(now, r.latency)
+		e.service.average.Observe(now, r.latency)
+		e.suspicion.GoodCall(r.ended - r.latency)
+	} else if r.outcome.Failed() {
+		e.failed(now, r)
+	}
+	if r.pause > 0 {
+		e.cool(now, r)
+	}
+	before := e.breaker.State()
+	e.breaker.Record(now, permit, r.outcome, r.latency, e.random())
+	if e.breaker.Epoch() != state {
+		e.breakerMoved(now, before)
+	} else if permit.Trial || r.pause > 0 || e.suspicion.Epoch() != suspect || e.view.status.Rank == balance.Suspect {
+		e.publish(now)
+	}
+}
+
+// failed counts a failure and looks whether the endpoint is suspect by it.
+func (e *endpoint) failed(now time.Duration, r *result) {
+	e.counters.failures++
+	if r.outcome == messages.Timeout {
+		e.counters.timeouts++
+		e.emit(now, messages.KindTimeout, messages.Cause{Words: r.failure})
+	}
+	e.counters.lastFailure = now
+	e.lastError = r.failure
+	e.load.Fail(now, r.latency, &e.service.average)
+	before := e.suspicion.Epoch()
+	e.suspicion.Failure(now, r.outcome)
+	if e.suspicion.Epoch() != before {
+		e.suspected(now)
+	}
+}
+
+// suspected says it and has the prober look at once.
+func (e *endpoint) suspected(now time.Duration) {
+	until := e.suspicion.Until()
+	e.emit(now, messages.KindEndpointSuspected, messages.Cause{
+		Words: e.suspicion.Reason() + e.last(), LastError: e.lastError, Until: e.service.sys.clock.wall(until)})
+	e.wakeBy(until)
+	if e.prober != nil {
+		e.service.sys.actors.Root.Send(e.prober, hurryUp)
+	}
+}
+
+func (e *endpoint) last() string {
+	if e.lastError == "" {
+		return ""
+	}
+	return ", last: " + e.lastError
+}
+
+// cool leaves the endpoint alone for as long as it asked.
+func (e *endpoint) cool(now time.Duration, r *result) {
+	e.cooling = max(e.cooling, now+r.pause)
+	e.wakeBy(e.cooling)
+	e.emit(now, messages.KindCooldown, messages.Cause{
+		Words: fmt.Sprintf("%s: left alone for %v", r.failure, r.pause), Until: e.service.sys.clock.wall(e.cooling)})
+}
+
+// countRetry counts an attempt that is not its request's first.
+func (e *endpoint) countRetry(now time.Duration, l *lease) {
+	e.counters.retries++
+	e.emit(now, messages.KindRetry, messages.Cause{Words: "another try after " + l.previous + " failed"})
+	if l.previous != e.id {
+		e.counters.failovers++
+		e.emit(now, messages.KindFailover, messages.Cause{Words: "instead of " + l.previous, From: l.previous, To: e.id})
+	}
+}
+
+// countRequest counts the request where its last attempt came back.
+func (e *endpoint) countRequest(now time.Duration, l *lease) {
+	switch l.end {
+	case requestGoesOn:
+		return
+	case requestSucceeded:
+		e.counters.succeeded++
+		if l.retry {
+			e.counters.recovered++
+			e.emit(now, messages.KindRecovery, messages.Cause{Words: "succeeded after " + l.previous + " failed"})
+		}
+	case requestFailed:
+		e.counters.failed++
+	case requestCanceled:
+		e.counters.canceled++
+	}
+}
+
+// breakerMoved says what the breaker did.
+func (e *endpoint) breakerMoved(now time.Duration, before breaker.State) {
+	state := e.breaker.State()
+	e.movedAt = now
+	cause := messages.Cause{Words: e.breaker.Reason(), From: before.String(), To: state.String()}
+	kind := messages.KindCircuitClosed
+	switch state {
+	case breaker.Open:
+		kind = messages.KindCircuitOpened
+		cause.Words += e.last()
+		cause.LastError = e.lastError
+		n := e.breaker.Counts(now)
+		cause.Failures = max(n.Consecutive, n.Failures)
+		if until := e.breaker.OpenUntil(); until > 0 {
+			cause.Until = e.service.sys.clock.wall(until)
+			e.wakeBy(until)
+		}
+	case breaker.HalfOpen:
+		kind = messages.KindCircuitHalfOpened
+	}
+	e.emit(now, kind, cause)
+	e.publish(now)
+}
+
+// wakeBy makes sure that the endpoint wakes at the latest at that moment.
+func (e *endpoint) wakeBy(at time.Duration) {
+	if at <= 0 || e.wakeAt > 0 && e.wakeAt <= at {
+		return
+	}
+	e.wakeAt = at
+	clock := &e.service.sys.clock
+	wait := max(at-clock.now(), 0)
+	if e.timer != nil {
+		e.timer.Reset(wait)
+		return
+	}
+	box := e.mailbox
+	e.timer = clock.afterFunc(wait, func() { box.Post(wakeUp, nil) })
+}
+
+// wake does what is due and sets the timer for what comes next.
+func (e *endpoint) wake() {
+	now := e.advance(e.service.sys.clock.now())
+	e.wakeAt = 0
+	e.overdue(now)
+	if e.suspicion.Suspect() {
+		if e.suspicion.Fade(now) {
+			e.emit(now, messages.KindSuspicionCleared, messages.Cause{Words: "faded: nothing new speaks against it"})
+		} else {
+			e.wakeBy(e.suspicion.Until())
+		}
+	}
+	if e.cooling > now {
+		e.wakeBy(e.cooling)
+	}
+	if e.breaker.State() == breaker.Open && !e.breaker.Due(now) {
+		e.wakeBy(e.breaker.OpenUntil())
+	}
+	if e.draining != nil {
+		e.drained()
+		if e.draining.until > now {
+			e.wakeBy(e.draining.until)
+		}
+	}
+	e.publish(now)
+}
+
+// overdue counts what has passed its deadline, at its deadline. The lease keeps
+// its slot until it comes back; a permit of a trial is given back now.
+func (e *endpoint) overdue(now time.Duration) {
+	for l := e.out; l != nil; {
+		next := l.next
+		switch {
+		case l.counted || l.due == 0 || l.streams.Load():
+		case l.due > now:
+			e.wakeBy(l.due)
+		case l.held != nil:
+			e.reclaim(l)
+		default:
+			e.countOverdue(l)
+		}
+		l = next
+	}
+}
+
+// countOverdue judges a lease that is still out. Everything it needs stands in
+// fields that its holder no longer writes before it returns it.
+func (e *endpoint) countOverdue(l *lease) {
+	ran := l.due - l.at
+	outcome := messages.Timeout
+	if l.timeout == 0 || ran < l.timeout { // the caller's deadline, not the attempt's
+		if ran < fairChance(l.timeout, e.usual.Value()) {
+			outcome = messages.Ignored
+		}
+	}
+	l.counted = true
+	e.judge(e.latest, l.permit, &result{
+		outcome: outcome, ended: l.due, latency: ran, failure: fmt.Sprintf("no answer in %v", ran.Round(time.Millisecond))})
+}
+
+// fairChance is how long an attempt must have run for its caller's deadline to
+// speak against the endpoint: the attempt's timeout or ten times the average
+// latency of its good calls, whichever is less (DESIGN section 4).
+func fairChance(timeout, average time.Duration) time.Duration {
+	if average > 0 && (timeout == 0 || 10*average < timeout) {
+		return 10 * average
+	}
+	return timeout
+}
+
+// reclaim takes a lease from a user who never returned it.
+func (e *endpoint) reclaim(l *lease) {
+	if !l.held.returned.CompareAndSwap(false, true) {
+		return // it is on its way
+	}
+	l.result = result{outcome: messages.Ignored, end: requestCanceled, ended: e.latest, latency: leaseMax, failure: "lease never returned"}
+	e.finish(l)
+}
+
+// checked takes a health check's result.
+func (e *endpoint) checked(r checkResult) {
+	e.counters.checks++
+	if !r.ok {
+		e.counters.checkFailures++
+	}
+	before := e.health.State()
+	change := e.health.Check(r.at, r.ok, r.latency, r.words)
+	suspect := e.suspicion.Epoch()
+	wasSuspect := e.suspicion.Suspect()
+	if r.ok {
+		e.suspicion.GoodCheck(r.at - r.latency)
+	} else {
+		e.suspicion.CheckFailed(r.at)
+	}
+	if e.suspicion.Epoch() != suspect {
+		if !r.ok {
+			e.lastError = r.words
+		}
+		e.suspected(r.at)
+	} else if wasSuspect && !e.suspicion.Suspect() {
+		e.emit(r.at, messages.KindSuspicionCleared, messages.Cause{Words: "a health check was good"})
+	}
+	if change.Recovered {
+		e.emit(r.at, messages.KindHealthCheckPassed, messages.Cause{Words: "a health check was good again"})
+		e.breaker.Hasten(r.at)
+	}
+	if change.Failing {
+		e.emit(r.at, messages.KindHealthCheckFailed, messages.Cause{Words: r.words})
+	}
+	if state := e.health.State(); state != before {
+		e.healthMoved(r.at, before, state)
+	}
+	e.publish(r.at)
+}
+
+func (e *endpoint) healthMoved(now time.Duration, before, state health.State) {
+	kind := messages.KindEndpointUp
+	switch state {
+	case health.Unhealthy:
+		kind = messages.KindEndpointDown
+	case health.Degraded:
+		kind = messages.KindEndpointDegraded
+	}
+	e.emit(now, kind, messages.Cause{Words: e.health.Reason(), From: before.String(), To: state.String()})
+}
+
+// configure puts new settings or a changed endpoint in force.
+func (e *endpoint) configure(c actor.Context, m *setSettings) {
+	e.advance(e.service.sys.clock.now())
+	e.settings = m.settings
+	e.draining = nil
+	epoch, state := e.breaker.Epoch(), e.breaker.State()
+	e.breaker.Configure(breakerConfig(e.service, m.settings))
+	if e.breaker.Epoch() != epoch {
+		e.breakerMoved(e.latest, state)
+	}
+	check := checkConfig(m.settings, &e.target.Load().endpoint)
+	if !reflect.DeepEqual(check, e.check) {
+		e.check = check
+		e.health.Configure(check)
+		e.stopProber(c)
+		e.startProber(c)
+	}
+	e.publish(e.latest)
+}
+
+// drained tells the supervisor when nothing is left, or no time.
+func (e *endpoint) drained() {
+	if e.inflight == 0 || e.service.sys.clock.now() >= e.draining.until {
+		e.service.mailbox.Post(&endpointDrained{cell: e.endpointCell, counters: e.counters}, nil)
+	}
+}
+
+// publish tells the supervisor what it needs to know, when that has changed.
+func (e *endpoint) publish(now time.Duration) {
+	v := e.look(now)
+	if v == e.view {
+		return
+	}
+	e.view = v
+	e.service.mailbox.Post(&endpointChanged{cell: e.endpointCell, view: v}, nil)
+}
+
+// look decides eligibility and rank from the three things that matter:
+// the operator's word, health, breaker.
+func (e *endpoint) look(now time.Duration) endpointView {
+	ready := e.admin.state == messages.AdminReady && e.draining == nil
+	state := e.breaker.State()
+	v := endpointView{state: state, sick: !e.health.Eligible(), cooling: e.cooling > now}
+	switch {
+	case v.cooling:
+		v.until = e.cooling
+	case state == breaker.Open:
+		v.until = e.breaker.OpenUntil()
+	}
+	admits := e.breaker.Admits(now)
+	v.status = balance.Status{
+		Ready:    ready,
+		Eligible: ready && !v.sick && !v.cooling && admits,
+		TrialDue: admits && state != breaker.Closed,
+		Rank:     e.rank(),
+	}
+	return v
+}
+
+func (e *endpoint) rank() balance.Rank {
+	if e.suspicion.Suspect() {
+		return balance.Suspect
+	}
+	switch e.health.State() {
+	case health.Unknown:
+		return balance.Unknown
+	case health.Degraded:
+		return balance.Degraded
+	}
+	return balance.Healthy
+}
+
+func (e *endpoint) emit(now time.Duration, kind messages.Kind, cause messages.Cause) {
+	e.service.emit(now, kind, e.id, cause)
+}
+
+func (e *endpoint) random() float64 { return e.service.sys.random() }

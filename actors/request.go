@@ -1,0 +1,255 @@
+package actors
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/understudy-go/understudy/actors/retry"
+	httptransport "github.com/understudy-go/understudy/actors/transport/http"
+	"github.com/understudy-go/understudy/messages"
+)
+
+// responseMax is the largest answer that is read into memory for a Request.
+const responseMax = 64 << 20
+
+// Request sends a message to the service and returns the answer. When the last
+// attempt got an answer that counts as a failure, both response and error are
+// there. A configured fallback answers in place of an error.
+func (s *Service) Request(ctx context.Context, m *messages.Request) (*messages.Response, error) {
+	if err := checkRequest(m); err != nil {
+		err.Service = s.name
+		return nil, err
+	}
+	var c call
+	c.method = method(m)
+	opt := CallOption{key: m.Key, timeout: m.Timeout}
+	if !m.Deadline.IsZero() {
+		left := m.Deadline.Sub(s.sys.clock.wall(s.sys.clock.now()))
+		if left <= 0 {
+			return nil, &messages.Error{Code: messages.CodeTimeout, Service: s.name, Words: "the request's deadline had passed before any attempt"}
+		}
+		if opt.timeout == 0 || left < opt.timeout {
+			opt.timeout = left
+		}
+	}
+	c.begin(ctx, s, []CallOption{opt})
+	c.once = !m.Idempotent && !retry.Idempotent(c.method) && m.Header.Get(messages.HeaderIdempotencyKey) == ""
+	var resp *messages.Response
+	var err error
+	for c.next() {
+		resp, err = c.exchange(m)
+	}
+	if err == nil && c.succeeded() {
+		resp.Attempts = append(c.attempts, messages.Attempt{Endpoint: resp.Endpoint, Status: resp.Status})
+		return resp, nil
+	}
+	failed := c.failure(err)
+	if fallback := c.fallBack(ctx, m, failed); fallback != nil {
+		return fallback, nil
+	}
+	if resp != nil {
+		resp.Attempts = c.attempts
+		errors.As(failed, &resp.Err)
+	}
+	return resp, failed
+}
+
+func method(m *messages.Request) string {
+	switch {
+	case m.Method != "":
+		return m.Method
+	case len(m.Body) > 0:
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
+
+// checkRequest refuses what no endpoint should see.
+func checkRequest(m *messages.Request) *messages.Error {
+	bad := func(format string, a ...any) *messages.Error {
+		return &messages.Error{Code: messages.CodeInvalidRequest, Words: fmt.Sprintf(format, a...)}
+	}
+	if m.Method != "" && !httpguts.ValidHeaderFieldName(m.Method) {
+		return bad("method %.32q is not a token", m.Method)
+	}
+	if m.Path != "" && !strings.HasPrefix(m.Path, "/") {
+		return bad("path %.64q does not begin with /", m.Path)
+	}
+	if strings.ContainsFunc(m.Path, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return bad("path %.64q has a space or a control character", m.Path)
+	}
+	if m.Timeout < 0 {
+		return bad("timeout %v is negative", m.Timeout)
+	}
+	for name, values := range m.Header {
+		for _, v := range values {
+			if !validHeader(name, v) {
+				return bad("header %.64q cannot be sent", name)
+			}
+		}
+	}
+	return nil
+}
+
+// exchange makes one attempt and reads the whole answer.
+func (c *call) exchange(m *messages.Request) (*messages.Response, error) {
+	defer c.settle()
+	t := c.target.t
+	switch {
+	case t.endpoint.Handler != nil:
+		return c.handle(t.endpoint.Handler, m)
+	case t.client == nil:
+		err := &messages.Error{Code: messages.CodeInvalidRequest, Service: c.cell.name, Endpoint: t.endpoint.ID, Words: "the endpoint has no URL: only Do can use it"}
+		c.end(Permanent(err), 0, nil)
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(c.attemptCtx, c.method, path(m), bytes.NewReader(m.Body))
+	if err != nil {
+		err = &messages.Error{Code: messages.CodeInvalidRequest, Service: c.cell.name, Words: "path cannot be parsed"}
+		c.end(err, 0, nil)
+		return nil, err
+	}
+	for name, values := range m.Header {
+		if forwarded(name) {
+			req.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	httptransport.StripHopByHop(req.Header)
+	c.inject(req.Header)
+	resp, err := t.client.RoundTrip(req)
+	if err != nil {
+		c.end(err, 0, nil)
+		return nil, err
+	}
+	return c.read(resp)
+}
+
+func path(m *messages.Request) string {
+	if m.Path == "" {
+		return "/"
+	}
+	return m.Path
+}
+
+// forwarded reports whether a request header goes on to the endpoint.
+func forwarded(name string) bool {
+	lower := strings.ToLower(name)
+	return !strings.HasPrefix(lower, "nats-") && !strings.HasPrefix(lower, "understudy-")
+}
+
+// read takes the answer's body into memory; the lease goes back when it is
+// there, with the latency of its head.
+func (c *call) read(resp *http.Response) (*messages.Response, error) {
+	now := c.cell.sys.clock.now()
+	head := now - c.lease.at
+	if c.own != nil {
+		c.own.headArrived()
+	}
+	c.lease.streams.Store(true)
+	var broken error
+	clock := &c.cell.sys.clock
+	own := c.own
+	cancel := func() {
+		if own != nil {
+			own.cancel(errIdle)
+		}
+	}
+	c.target.t.client.Stream(resp, limit(c.set.config.IdleTimeout), cancel, func(err error) { broken = err })
+	data, err := io.ReadAll(io.LimitReader(resp.Body, responseMax+1))
+	_ = resp.Body.Close()
+	if err == nil {
+		err = broken
+	}
+	switch {
+	case len(data) > responseMax:
+		err = Permanent(&messages.Error{Code: messages.CodePayloadTooLarge, Words: fmt.Sprintf("the answer is larger than %d bytes", responseMax)})
+	case err == nil:
+		j := c.judge(now, nil, resp.StatusCode, resp.Header)
+		r := c.decide(now, &j, nil, resp.StatusCode)
+		r.latency, r.ended = head, clock.now()
+		c.give(&j, &r, resp.StatusCode)
+		return &messages.Response{Status: resp.StatusCode, Header: messages.Header(resp.Header), Body: data, Endpoint: c.target.ID()}, nil
+	}
+	c.end(err, 0, nil)
+	return nil, err
+}
+
+// handle asks an endpoint that is a Go function.
+func (c *call) handle(h Handler, m *messages.Request) (resp *messages.Response, err error) {
+	resp, err = h(c.attemptCtx, m)
+	if err == nil && resp == nil {
+		err = errors.New("the handler returned neither an answer nor an error")
+	}
+	if err != nil {
+		c.end(err, 0, nil)
+		return nil, err
+	}
+	out := *resp
+	if out.Status == 0 {
+		out.Status = http.StatusOK
+	}
+	out.Endpoint = c.target.ID()
+	var header http.Header
+	if out.Status >= 400 {
+		header = http.Header(out.Header)
+	}
+	c.end(nil, out.Status, header)
+	return &out, nil
+}
+
+// fallBack answers in place of an error; nil if nothing is configured for it.
+func (c *call) fallBack(ctx context.Context, m *messages.Request, cause error) *messages.Response {
+	if c.set == nil || errors.Is(cause, context.Canceled) {
+		return nil
+	}
+	var resp *messages.Response
+	if hook := c.set.config.Hooks.Fallback; hook != nil {
+		if err := guard("Fallback", func() (err error) { resp, err = hook(ctx, m, cause); return err }); err != nil {
+			c.cell.sys.logger.Error("fallback failed", "service", c.cell.name, "error", err)
+			resp = nil
+		}
+	}
+	if f := c.set.config.Fallback; resp == nil && f != nil {
+		resp = &messages.Response{Status: f.Status, Body: []byte(f.Body), Header: messages.Header{}}
+		for k, v := range f.Headers {
+			resp.Header.Set(http.CanonicalHeaderKey(k), v)
+		}
+	}
+	if resp == nil {
+		return nil
+	}
+	resp.Fallback, resp.Attempts = true, c.attempts
+	c.cell.fallbacks.Add(1)
+	c.spanEvent("fallback", "%v", cause)
+	return resp
+}
+
+// request serves a message from another actor. The work leaves the actor at once.
+func (s *supervisor) request(c actor.Context, m *messages.Request) {
+	sender, root := c.Sender(), s.sys.actors.Root
+	if sender == nil {
+		return // nobody to answer
+	}
+	service := s.sys.Service(s.name)
+	started := s.sys.pool.tryRun(func() {
+		resp, err := service.Request(extract(s.sys.ctx, m.Header), m)
+		if resp == nil {
+			resp = &messages.Response{}
+		}
+		if err != nil && !errors.As(err, &resp.Err) {
+			resp.Err = &messages.Error{Code: messages.CodeInternal, Service: s.name, Err: err}
+		}
+		root.Send(sender, resp)
+	})
+	if !started {
+		root.Send(sender, &messages.Response{Err: &messages.Error{Code: messages.CodeOverloaded, Service: s.name, Words: fmt.Sprintf("%d requests are under way", poolSize)}})
+	}
+}

@@ -1,0 +1,163 @@
+package actors
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/understudy-go/understudy/actors/retry"
+	"github.com/understudy-go/understudy/messages"
+)
+
+// roundTripper sends HTTP requests to a service's endpoints.
+type roundTripper struct {
+	service func(*http.Request) *Service // nil result: not ours
+	base    http.RoundTripper            // for what is not ours
+	opts    []CallOption
+}
+
+// RoundTripper returns a transport for http.Client whose requests go to the
+// service, whatever their URL's host. The URL's path is appended to the
+// endpoint's; see the transport's package for the rules of joining and of Host.
+//
+// A response body streams; the request's context bounds it, and so does
+// idle_timeout between its bytes. A request is repeated when its method or an
+// Idempotency-Key says that it may be and its body can be had again (GetBody),
+// or when nothing of it was sent. When the last attempt got an answer, that
+// answer is returned with err nil and Understudy-Error set.
+func (s *Service) RoundTripper(opts ...CallOption) http.RoundTripper {
+	return &roundTripper{service: func(*http.Request) *Service { return s }, opts: opts}
+}
+
+// RoundTripper returns a transport that takes the URL's host for a service's
+// name, and hands every other request to base (nil: http.DefaultTransport).
+func (s *System) RoundTripper(base http.RoundTripper, opts ...CallOption) http.RoundTripper {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return &roundTripper{base: base, opts: opts, service: func(r *http.Request) *Service {
+		service, _ := s.Lookup(r.URL.Hostname())
+		return service
+	}}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	service := rt.service(req)
+	if service == nil {
+		return rt.base.RoundTrip(req)
+	}
+	body := replay{req: req}
+	defer body.close()
+	var c call
+	c.method = req.Method
+	if c.method == "" {
+		c.method = http.MethodGet
+	}
+	c.begin(req.Context(), service, rt.opts)
+	c.once = c.options.notIdempotent || !retry.Idempotent(c.method) && req.Header.Get(messages.HeaderIdempotencyKey) == ""
+	var resp *http.Response
+	var err error
+	for c.next() {
+		resp, err = c.roundTrip(req, &body)
+	}
+	if err == nil && resp != nil {
+		return resp, nil
+	}
+	failed := c.failure(err)
+	m := &messages.Request{Service: service.name, Method: c.method, Path: req.URL.RequestURI(), Header: messages.Header(req.Header)}
+	if f := c.fallBack(req.Context(), m, failed); f != nil {
+		return httpResponse(f, req), nil
+	}
+	return nil, failed
+}
+
+// roundTrip makes one attempt.
+func (c *call) roundTrip(req *http.Request, body *replay) (*http.Response, error) {
+	defer c.settle()
+	t := c.target.t
+	if t.client == nil {
+		err := &messages.Error{Code: messages.CodeInvalidRequest, Service: c.cell.name, Endpoint: t.endpoint.ID, Words: "the endpoint has no URL: only Do can use it"}
+		c.end(Permanent(err), 0, nil)
+		return nil, err
+	}
+	out := req.Clone(c.attemptCtx)
+	var err error
+	if out.Body, err = body.next(); err != nil {
+		c.end(Permanent(err), 0, nil)
+		return nil, err
+	}
+	c.inject(out.Header)
+	resp, err := t.client.RoundTrip(out)
+	if !body.repeatable() {
+		c.max = c.attempt // the body is used up
+	}
+	if err != nil {
+		c.end(err, 0, nil)
+		return nil, err
+	}
+	c.answered(resp)
+	return resp, nil
+}
+
+// replay gives a request's body to one attempt after another, as far as it can.
+type replay struct {
+	req  *http.Request
+	once *touch // the body, where it can be had only once
+}
+
+// next returns the body for the next attempt.
+func (b *replay) next() (io.ReadCloser, error) {
+	switch {
+	case b.req.Body == nil || b.req.Body == http.NoBody:
+		return b.req.Body, nil
+	case b.req.GetBody != nil:
+		return b.req.GetBody()
+	}
+	if b.once == nil {
+		b.once = &touch{ReadCloser: b.req.Body}
+	}
+	return b.once, nil
+}
+
+// repeatable reports whether there is a body for another attempt.
+func (b *replay) repeatable() bool { return b.once == nil || !b.once.read.Load() }
+
+// close closes the caller's body, as a RoundTripper must, where no transport does.
+func (b *replay) close() {
+	if b.req.Body != nil && b.repeatable() {
+		_ = b.req.Body.Close()
+	}
+}
+
+// touch sees whether anybody read the body. A transport closes it without
+// reading when it found no connection; it is kept open then, for another attempt.
+type touch struct {
+	io.ReadCloser
+	read atomic.Bool // the transport reads in a goroutine of its own
+}
+
+func (t *touch) Read(p []byte) (int, error) {
+	t.read.Store(true)
+	return t.ReadCloser.Read(p)
+}
+
+func (t *touch) Close() error {
+	if !t.read.Load() {
+		return nil
+	}
+	return t.ReadCloser.Close()
+}
+
+func httpResponse(m *messages.Response, req *http.Request) *http.Response {
+	h := http.Header(m.Header)
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set(messages.HeaderFallback, "true")
+	return &http.Response{
+		Status: http.StatusText(m.Status), StatusCode: m.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: h, Body: io.NopCloser(bytes.NewReader(m.Body)), ContentLength: int64(len(m.Body)), Request: req,
+	}
+}

@@ -1,0 +1,346 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/understudy-go/understudy/actors/balance"
+	"github.com/understudy-go/understudy/actors/breaker"
+	"github.com/understudy-go/understudy/actors/retry"
+	"github.com/understudy-go/understudy/messages"
+)
+
+// supervisorState is what a supervisor decides with. It stands in the service's
+// cell, so that a new incarnation takes it up again.
+type supervisorState struct {
+	cells               []*endpointCell // in the order of registration; cell i is member i of the balancer
+	byID                map[string]*endpointCell
+	retired             map[string]*endpointCell // taken out, still draining
+	balancer            *balance.Balancer
+	budget              *retry.Budget
+	refusal             *messages.Error // why nobody can be picked; nil: look again
+	until               time.Duration   // when that reason is over, 0: when something changes
+	outageIn, outageOut bool            // half of the others are out, for who is eligible and who is not
+	requests            uint64
+	refused             uint64
+	ended               counters // of endpoints that are gone, and of requests that ended with no attempt
+	latest              time.Duration
+	panics              failures
+}
+
+// supervisor is the actor of one service: it picks the endpoint for each
+// acquisition and keeps the list. Endpoints are its children.
+type supervisor struct {
+	*serviceCell
+	*supervisorState
+	pids map[*endpointCell]*actor.PID
+}
+
+// Messages that only this package sends to a supervisor.
+type (
+	endpointChanged struct {
+		cell *endpointCell
+		view endpointView
+	}
+	endpointDrained struct {
+		cell     *endpointCell
+		counters counters
+	}
+	unpark    struct{ cell *endpointCell }
+	retireAll struct{} // the service is removed
+	// requestOver tells of a request that ended without an attempt to carry it.
+	requestOver struct{ end requestEnd }
+	// listCells asks for the endpoints' cells.
+	listCells struct{ reply chan<- cellList }
+	cellList  struct {
+		cells    []*endpointCell
+		requests uint64
+		refused  uint64
+		ended    counters
+	}
+	// change asks for a change of the list or of the configuration.
+	change struct {
+		register   *Endpoint
+		update     bool // an endpoint of that id must be there
+		deregister string
+		settings   *settings
+		reply      chan<- error
+	}
+)
+
+// Receive implements actor.Actor.
+func (s *supervisor) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *Acquire:
+		s.acquire((*lease)(m))
+	case *endpointChanged:
+		s.changed(m)
+	case *requestOver:
+		s.requestOver(m.end)
+	case *messages.Request:
+		s.request(c, m)
+	case *listCells:
+		m.reply <- cellList{append([]*endpointCell(nil), s.cells...), s.requests, s.refused, s.ended}
+	case *change:
+		m.reply <- s.change(c, m)
+	case *endpointDrained:
+		s.drained(c, m)
+	case *retireAll:
+		s.relist(nil)
+		s.stopIfDone(c)
+	case *unpark:
+		s.unpark(c, m.cell)
+	case *actor.Started:
+		s.started(c)
+	case *actor.Stopped:
+		s.mailbox.Close()
+	}
+}
+
+// acquire picks an endpoint and forwards.
+func (s *supervisor) acquire(l *lease) {
+	if l.refusals == 0 && !s.welcome(l) {
+		return
+	}
+	if l.refusals >= maxRefusals {
+		s.refuse(l, s.busy())
+		return
+	}
+	i, err := s.pick(l)
+	if err != nil {
+		s.refuse(l, err)
+		return
+	}
+	cell := s.cells[i]
+	if l.only {
+		l.cell, l.target = cell, cell.target.Load()
+		l.answer()
+		return
+	}
+	// What is left of this run goes along: a caller is never drafted for more.
+	cell.mailbox.Post((*Acquire)(l), s.mailbox.Left())
+}
+
+// welcome counts an acquisition that is new here, and asks the retry budget.
+func (s *supervisor) welcome(l *lease) bool {
+	s.latest = max(s.latest, l.at)
+	if l.deadline > 0 && s.latest >= l.deadline {
+		s.refuse(l, &messages.Error{Code: messages.CodeTimeout, Service: s.name, Words: "the time was up before an endpoint was picked"})
+		return false
+	}
+	if l.only {
+		return true
+	}
+	if !l.retry {
+		s.requests++
+		s.budget.Request(s.latest)
+		l.welcomed = true
+		if quiet := s.latest - time.Duration(s.traffic.Load()); quiet >= time.Second {
+			s.traffic.Store(int64(s.latest))
+			s.trafficBack(quiet)
+		}
+		return true
+	}
+	if l.charge && !s.budget.Allow(s.latest) {
+		s.refuse(l, &messages.Error{Code: messages.CodeOverloaded, Service: s.name, Words: "the retry budget is used up"})
+		return false
+	}
+	return true
+}
+
+// trafficBack ends the rare checks of a service that saw no traffic for a while.
+func (s *supervisor) trafficBack(quiet time.Duration) {
+	if quiet < idleAfter {
+		return
+	}
+	for _, c := range s.cells {
+		c.mailbox.Post(traffic, nil)
+	}
+}
+
+// pick runs the strategy. Only a user's strategy can panic or fail.
+func (s *supervisor) pick(l *lease) (i int, err *messages.Error) {
+	if s.refusal != nil && (s.until == 0 || s.latest < s.until) {
+		return 0, s.refusalNow()
+	}
+	req := balance.Request{Key: l.key, Tried: l.tried, Retry: l.retry}
+	if s.settings.Load().config.Hooks.Pick != nil {
+		return s.pickCustom(req)
+	}
+	i, perr := s.balancer.Pick(s.latest, req)
+	switch {
+	case perr != nil:
+		return 0, s.nobody()
+	case l.fresh && contains(l.tried, s.cells[i].id):
+		return 0, errAllTried
+	}
+	return i, nil
+}
+
+// errAllTried sends the caller of a fresh acquisition into its wait.
+var errAllTried = &messages.Error{Code: messages.CodeRetryExhausted, Words: "every endpoint was tried"}
+
+func contains(ids []string, id string) bool {
+	for _, x := range ids {
+		if x == id {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *supervisor) refuse(l *lease, err *messages.Error) {
+	if err != errAllTried {
+		s.refused++
+	}
+	l.refuse(err)
+}
+
+// changed takes up what an endpoint says of itself.
+func (s *supervisor) changed(m *endpointChanged) {
+	if s.byID[m.cell.id] != m.cell {
+		return // taken out meanwhile
+	}
+	m.cell.seen = m.view
+	s.settle(m.cell)
+}
+
+// settle brings the balancer up to date with one endpoint, and the others when
+// its leaving or coming back changes what half of them being out means.
+func (s *supervisor) settle(cell *endpointCell) {
+	s.refusal = nil
+	status := cell.seen.status
+	if cell.parked {
+		status.Eligible, status.TrialDue = false, false
+	}
+	s.balancer.SetStatus(cell.index, status)
+	s.tellOutage(cell)
+}
+
+// tellOutage tells the endpoints whether half or more of the others are out
+// here, in services of three or more (DESIGN section 4, failure_threshold). Only
+// when that turns does every endpoint hear of it.
+func (s *supervisor) tellOutage(cell *endpointCell) {
+	in, out := s.outage(true), s.outage(false)
+	if in == s.outageIn && out == s.outageOut {
+		s.tell(cell)
+		return
+	}
+	s.outageIn, s.outageOut = in, out
+	for _, c := range s.cells {
+		s.tell(c)
+	}
+}
+
+// outage is what an endpoint sees of the others, itself eligible or not.
+func (s *supervisor) outage(eligible bool) bool {
+	n := s.balancer.Counts()
+	others, out := n.Ready-1, n.Ready-n.Eligible
+	if !eligible {
+		out--
+	}
+	return n.Members >= 3 && others > 0 && 2*out >= others
+}
+
+func (s *supervisor) tell(c *endpointCell) {
+	on := s.outageOut
+	if c.seen.status.Eligible && !c.parked {
+		on = s.outageIn
+	}
+	if on != c.outage {
+		c.outage = on
+		c.mailbox.Post(&setOutage{on}, nil)
+	}
+}
+
+// nobody says why no endpoint can be picked, and remembers it until something changes.
+func (s *supervisor) nobody() *messages.Error {
+	var open, sick, cooling, ready int
+	until := time.Duration(0)
+	for _, c := range s.cells {
+		v := c.seen
+		if !v.status.Ready {
+			continue
+		}
+		ready++
+		switch {
+		case c.parked || v.sick:
+			sick++
+			continue
+		case v.cooling:
+			cooling++
+		case v.state != breaker.Closed:
+			open++
+		default:
+			continue
+		}
+		if v.until > 0 && (until == 0 || v.until < until) {
+			until = v.until
+		}
+	}
+	e := &messages.Error{Service: s.name}
+	switch {
+	case s.removed.Load():
+		return s.gone()
+	case len(s.cells) == 0:
+		e.Code, e.Words = messages.CodeNoEndpoints, "no healthy endpoints: none is registered"
+	case ready == 0:
+		e.Code, e.Words = messages.CodeNoEndpoints, "no healthy endpoints: none is ready"
+	case cooling > 0 && cooling == ready:
+		e.Code, e.Words = messages.CodeRateLimited, "every endpoint asked for a pause"
+	case open > 0 && sick == 0:
+		e.Code, e.Words = messages.CodeCircuitOpen, "circuit open"
+	default:
+		e.Code = messages.CodeAllEndpointsDown
+		e.Words = fmt.Sprintf("no healthy endpoints: %d of %d unhealthy, %d open", sick, ready, open)
+	}
+	s.refusal, s.until = e, until
+	return s.refusalNow()
+}
+
+// refusalNow is the remembered reason with the time that is left.
+func (s *supervisor) refusalNow() *messages.Error {
+	e := *s.refusal
+	if s.until > 0 {
+		e.RetryAfter = max(s.until-s.latest, time.Millisecond)
+	}
+	return &e
+}
+
+// busy is the reason after several endpoints turned an acquisition down though
+// they looked eligible: they are full.
+func (s *supervisor) busy() *messages.Error {
+	return &messages.Error{Code: messages.CodeOverloaded, Service: s.name, Words: "every endpoint that was asked is at its limit"}
+}
+
+func (s *supervisor) requestOver(end requestEnd) {
+	switch end {
+	case requestFailed:
+		s.ended.failed++
+	case requestCanceled:
+		s.ended.canceled++
+	}
+}
+
+// pickCustom runs a user's strategy, whose panic costs this request alone.
+func (s *supervisor) pickCustom(req balance.Request) (i int, err *messages.Error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = panicked("Pick", r)
+			err.Service = s.name
+		}
+	}()
+	i, perr := s.balancer.Pick(s.latest, req)
+	if perr == balance.ErrNobody {
+		return 0, s.nobody()
+	}
+	if errors.As(perr, &err) {
+		e := *err
+		e.Service = s.name
+		return 0, &e
+	}
+	return i, nil
+}
