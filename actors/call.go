@@ -80,6 +80,7 @@ type call struct {
 	last     judgement
 	welcomed bool // the supervisor has counted the request
 	lastErr  error
+	stopped  string     // why a further attempt was refused
 	err      error      // why the call ends
 	span     trace.Span // of the attempt; nil: not traced
 }
@@ -392,6 +393,8 @@ func (c *call) refused(err *messages.Error) {
 		c.fail(err)
 		return
 	}
+	c.pause = max(c.pause, err.RetryAfter)
+	c.stopped = err.Words
 	c.exhausted()
 }
 
@@ -435,6 +438,9 @@ func (c *call) lastFailure() error {
 	}
 	if e.Err == nil && len(c.attempts) > 0 {
 		e.Words = c.attempts[len(c.attempts)-1].Words
+	}
+	if c.stopped != "" {
+		e.Words = "not tried again, for " + c.stopped
 	}
 	return e
 }

@@ -144,11 +144,13 @@ type endpointCell struct {
 	draining  *drainOrder
 
 	// The supervisor's alone.
-	index  int          // in its list
-	seen   endpointView // what the endpoint last said
-	outage bool         // it was told that half of the others are out
-	parked bool         // its actor failed again and again: left alone for a while
-	panics failures
+	index     int           // in its list
+	seen      endpointView  // what the endpoint last said
+	outage    bool          // it was told that half of the others are out
+	stopped   bool          // it is off the list and has no actor
+	keptUntil time.Duration // when a cell off the list is forgotten
+	parked    bool          // its actor failed again and again: left alone for a while
+	panics    failures
 }
 
 // adminState is an operator's word.

@@ -457,6 +457,7 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 func (e *endpoint) drained() {
 	if e.inflight == 0 || e.service.sys.clock.now() >= e.draining.until {
 		e.service.mailbox.Post(&endpointDrained{cell: e.endpointCell, counters: e.counters}, nil)
+		e.counters = counters{}
 	}
 }
 

@@ -22,7 +22,10 @@ func virtual(t *testing.T, c ServiceConfig, f func(t *testing.T, s *Service)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		sys := New(Options{Node: "n"})
-		defer func() { _ = sys.Close() }()
+		defer func() {
+			_ = sys.Close()
+			advance(2 * time.Second) // protoactor's dead-letter throttle ends by itself
+		}()
 		s, err := sys.AddService("svc", c)
 		if err != nil {
 			t.Fatal(err)

@@ -138,7 +138,12 @@ func (s *supervisor) take(c actor.Context, e Endpoint, set *settings) (*endpoint
 		return s.create(c, e, set)
 	}
 	delete(s.retired, key)
-	return s.replace(c, old, e, set)
+	cell, err := s.replace(c, old, e, set)
+	if err == nil && old.stopped {
+		old.stopped = false
+		s.spawn(c, old)
+	}
+	return cell, err
 }
 
 func (s *supervisor) create(c actor.Context, e Endpoint, set *settings) (*endpointCell, error) {
@@ -164,11 +169,14 @@ func (s *supervisor) replace(c actor.Context, cell *endpointCell, e Endpoint, se
 	if err != nil {
 		return nil, s.fail(messages.CodeInvalidConfig, e.ID, "%v", err)
 	}
-	t.cell, t.opened = cell, before.opened
-	if sameTransport(s.settings.Load(), set) {
-		t.client = before.client
-	} else if before.client != nil {
-		before.client.Close()
+	t.cell = cell
+	if !cell.stopped { // else both are closed
+		t.opened = before.opened
+		if sameTransport(s.settings.Load(), set) {
+			t.client = before.client
+		} else if before.client != nil {
+			before.client.Close()
+		}
 	}
 	cell.target.Store(t)
 	cell.mailbox.Post(&setSettings{settings: set}, nil)
@@ -198,33 +206,47 @@ func (s *supervisor) relist(cells []*endpointCell) {
 	}
 }
 
-// retire lets an endpoint finish what it has.
+// retire lets an endpoint finish what it has. Its cell is remembered for as long
+// as draining may take: whoever comes back under the same id and address, as
+// discovery lets endpoints do, takes up its state.
 func (s *supervisor) retire(cell *endpointCell) {
-	s.retired[retiredKey(cell.target.Load().endpoint)] = cell
-	cell.mailbox.Post(&drainOrder{until: s.sys.clock.now() + drainTimeout}, nil)
+	now := s.sys.clock.now()
+	for key, old := range s.retired {
+		if old.stopped && now >= old.keptUntil {
+			delete(s.retired, key)
+		}
+	}
+	cell.keptUntil = now + drainTimeout
+	if len(s.retired) < retiredMax {
+		s.retired[retiredKey(cell.target.Load().endpoint)] = cell
+	}
+	cell.mailbox.Post(&drainOrder{until: cell.keptUntil}, nil)
 }
+
+// retiredMax bounds the cells that are remembered.
+const retiredMax = 1024
 
 func retiredKey(e Endpoint) string { return e.ID + "\x00" + e.URL }
 
 // drained stops an endpoint that has nothing left, and keeps what it counted.
 func (s *supervisor) drained(c actor.Context, m *endpointDrained) {
-	key := retiredKey(m.cell.target.Load().endpoint)
-	if s.retired[key] != m.cell {
-		return // it came back, or was stopped already
-	}
-	delete(s.retired, key)
+	cell := m.cell
 	s.ended.add(&m.counters)
-	defer s.stopIfDone(c)
-	if pid := s.pids[m.cell]; pid != nil {
-		delete(s.pids, m.cell)
+	if s.byID[cell.id] == cell || cell.stopped {
+		return // it came back
+	}
+	cell.stopped = true
+	if pid := s.pids[cell]; pid != nil {
+		delete(s.pids, cell)
 		c.Stop(pid)
 	}
-	s.sys.dispose(m.cell.target.Load())
+	s.sys.dispose(cell.target.Load())
+	s.stopIfDone(c)
 }
 
 // stopIfDone ends the supervisor of a removed service when nothing is left.
 func (s *supervisor) stopIfDone(c actor.Context) {
-	if s.removed.Load() && len(s.retired) == 0 {
+	if s.removed.Load() && len(s.pids) == 0 {
 		c.Stop(c.Self())
 	}
 }
@@ -237,7 +259,9 @@ func (s *supervisor) started(c actor.Context) {
 		}
 	}
 	for _, cell := range s.retired {
-		s.spawn(c, cell)
+		if !cell.stopped {
+			s.spawn(c, cell)
+		}
 	}
 	s.relist(s.cells)
 }

@@ -12,7 +12,10 @@ import (
 
 // discardMax is how much of an answer that is thrown away is read, so that its
 // connection can be used again.
-const discardMax = 64 << 10
+const (
+	discardMax  = 64 << 10
+	discardIdle = time.Second
+)
 
 func discard(resp *http.Response) {
 	_, _ = io.CopyN(io.Discard, resp.Body, discardMax)
@@ -27,6 +30,7 @@ func (c *call) answered(resp *http.Response) {
 	j := c.judge(now, nil, resp.StatusCode, resp.Header)
 	r := c.decide(now, &j, nil, resp.StatusCode)
 	if c.again {
+		c.target.t.client.Stream(resp, discardIdle, func() {}, func(error) {}) // sees to connections after Close
 		discard(resp)
 		c.give(&j, &r, resp.StatusCode)
 		return

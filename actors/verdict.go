@@ -161,6 +161,8 @@ func (r *rules) usualError(f *attemptFacts) judgement {
 	var j judgement
 	j.outcome, j.code = transport.Classify(f.err)
 	switch {
+	case j.outcome == messages.Ignored && j.code != messages.CodeCanceled && j.code != messages.CodeTimeout:
+		// A refusal of ours, whatever the clock says.
 	case f.timedOut && (j.outcome == messages.Timeout || errors.Is(f.err, context.Canceled)):
 		j.outcome, j.code = messages.Timeout, messages.CodeTimeout
 	case errors.Is(f.ctxErr, context.DeadlineExceeded) && j.outcome != messages.ConnectFailure:

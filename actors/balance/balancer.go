@@ -194,12 +194,12 @@ func (b *Balancer) pick(now time.Duration, key string, retry bool) (int, error) 
 	return b.strategy.pick(b, t, last, now, key)
 }
 
-// trial returns a member of the tier whose trial is due, if it was not offered just
-// now. Tiers go first: a standby's trial takes no request from the active tier.
+// trial returns a member of the best tier whose trial is due, if it was not offered
+// just now. Tiers go first: a standby's trial takes no request from the active tier.
 func (b *Balancer) trial(t *tier, now time.Duration) (int, bool) {
-	pos := b.due.next(max(b.trialFrom, t.lo), t.hi)
+	pos := b.due.next(b.trialFrom, t.hi)
 	if pos == t.hi {
-		if pos = b.due.next(t.lo, t.hi); pos == t.hi {
+		if pos = b.due.next(0, t.hi); pos == t.hi {
 			return 0, false
 		}
 	}
@@ -209,7 +209,6 @@ func (b *Balancer) trial(t *tier, now time.Duration) (int, bool) {
 		return 0, false
 	}
 	m.offered = now
-	b.slots[m.slot].picked = now
 	return int(b.at[pos]), true
 }
 
@@ -218,7 +217,7 @@ func (b *Balancer) trial(t *tier, now time.Duration) (int, bool) {
 func (b *Balancer) pickUntried(now time.Duration, req Request) (int, error) {
 	defer b.show() // after a panic in a user's function too
 	for _, id := range req.Tried {
-		if i, ok := b.byID[id]; ok && b.members[i].place != out {
+		if i, ok := b.byID[id]; ok {
 			b.hidden = append(b.hidden, i)
 			b.move(i, out, b.spill)
 			b.due.put(b.members[i].pos, false)

@@ -49,7 +49,7 @@ func TestSpillOver(t *testing.T) {
 		{[]Rank{h, h, h, s}, 1, s},
 		{[]Rank{h, s, s, s}, 0.25, h},
 		{[]Rank{h, s, s, s}, 0.26, s},
-		{[]Rank{h, h, h, s, s, s, s, s, s, s}, 0.3, h}, // 0.3 × 10 is three, whatever floating point says
+		{[]Rank{h, h, h, h, h, h, h, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s}, 0.28, h}, // seven of 25, not 7.000000000000001
 	} {
 		for _, pick := range spilling() {
 			f := newFixture(t, Config{Pick: pick, SpillThreshold: c.spill}, named(len(c.members))...)
@@ -70,6 +70,21 @@ func TestSpillOver(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Those that an operator took out are no part of what the threshold is a share of,
+// from that moment.
+func TestSpillOverFollowsTheReady(t *testing.T) {
+	f := newFixture(t, Config{Pick: "round_robin"}, named(4)...)
+	f.SetStatus(1, ranked(Suspect))
+	f.SetStatus(2, Status{Ready: true})
+	f.SetStatus(3, Status{Ready: true})
+	equal(t, "one healthy of four", f.picks(4), "0101")
+	f.SetStatus(2, Status{})
+	f.SetStatus(3, Status{})
+	equal(t, "of two", f.picks(4), "0000")
+	f.SetStatus(3, Status{Ready: true})
+	equal(t, "of three", f.picks(4), "1010")
 }
 
 // "so that a blip never piles all traffic on the last healthy one"
@@ -138,12 +153,17 @@ func TestDueTrialGoesFirst(t *testing.T) {
 			t.Errorf("%s: offered to the request that it turned down", pick)
 		}
 		equal(t, pick+": the next first attempt", f.next(), 4)
+		f.pickFor(Request{Tried: []string{"e4"}})
+		f.SetStatus(4, due)
+		f.SetMembers(f.list)
 		equal(t, pick+": offered once", f.counts(90)[4], 0)
 		f.now += trialAgain
 		equal(t, pick+": again when it said nothing", f.next(), 4)
 		f.SetStatus(4, Status{Ready: true, TrialDue: true})
 		f.now += trialAgain
 		equal(t, pick+": not while it runs", f.counts(5)[4], 0)
+		f.SetStatus(4, due)
+		equal(t, pick+": may make a second one", f.next(), 4)
 		f.SetStatus(4, Status{Ready: true})
 		f.SetStatus(4, due)
 		equal(t, pick+": the next trial is due", f.next(), 4)

@@ -99,6 +99,7 @@ func TestAverageIsOfTheGoodCalls(t *testing.T) {
 		t.Errorf("mean %v", v)
 	}
 	a.Observe(0, time.Hour) // an older moment
+	a.Observe(2*time.Minute+10*time.Millisecond, 60*time.Millisecond)
 	if v := a.Value(); v > 41*time.Millisecond {
 		t.Errorf("after a step back in time %v", v)
 	}

@@ -274,6 +274,36 @@ func TestWeightedStaysSmoothThroughChanges(t *testing.T) {
 	})
 }
 
+// A list that changes with every pick still gives everybody its share.
+func TestWeightedKeepsItsPlaceInTheRound(t *testing.T) {
+	list := weightedMembers([]int{1, 3, 1, 3})
+	f := newFixture(t, Config{Pick: "weighted"}, list...)
+	equal(t, "two weights, two groups", len(f.groups), 2)
+	counts := make([]int, 4)
+	for range 80 {
+		counts[f.next()]++
+		f.SetMembers(list)
+	}
+	equal(t, "shares", fmt.Sprint(counts), "[10 30 10 30]")
+}
+
+// Whoever gets another weight leaves the turn to the next of its old one.
+func TestWeightedReweighs(t *testing.T) {
+	list := weightedMembers([]int{1, 1, 1, 9})
+	f := newFixture(t, Config{Pick: "weighted"}, list...)
+	for f.next() != 0 {
+	}
+	list[1].Weight = 9
+	f.SetMembers(list)
+	for _, want := range []int{2, 0, 2} {
+		i := f.next()
+		for i%2 == 1 {
+			i = f.next()
+		}
+		equal(t, "of weight one", i, want)
+	}
+}
+
 // When most of a large set leaves, whoever was picked last must not starve.
 func TestWeightedForgetsWhatWasOwedToWhoLeft(t *testing.T) {
 	list := named(2002)
@@ -400,6 +430,12 @@ func TestP2CForcesAPick(t *testing.T) {
 	}
 	if n < 55 || n > 60 {
 		t.Fatalf("%d forced picks in a minute", n)
+	}
+	for range 900 { // a new list does not forget who was picked when
+		f.SetMembers(f.list)
+		if f.next() == 9 && f.now-last < forceAfter {
+			t.Fatalf("picked %v after its last", f.now-last)
+		}
 	}
 	slow := 0
 	for range 1600 {

@@ -416,3 +416,17 @@ func TestSwitchedProtocolWriteWithoutRead(t *testing.T) {
 		_ = far.Close()
 	})
 }
+
+// The timer may fire as the byte arrives: then nothing is idle.
+func TestByteAndTimerTie(t *testing.T) {
+	resp, w, done := pipe(t)
+	go func() { _, _ = w.Write([]byte("xy")) }()
+	p := make([]byte, 1)
+	_, err := resp.Body.Read(p)
+	require.NoError(t, err)
+	resp.Body.(*body).expire()
+	_, err = resp.Body.Read(p)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, []error{transport.ErrClosedEarly}, *done)
+}

@@ -235,6 +235,9 @@ func (c *Client) Close() {
 
 // bodyEnded closes what became idle after Close.
 func (c *Client) bodyEnded() {
+	if c == nil {
+		return // a user's own client made the connection
+	}
 	c.mu.Lock()
 	closed, t := c.closed, c.transport
 	c.mu.Unlock()
