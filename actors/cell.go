@@ -121,7 +121,7 @@ type endpointCell struct {
 	id      string
 	mailbox *mailbox.Mailbox
 	target  atomic.Pointer[target]
-	load    balance.Load    // written by the endpoint, read by the strategy
+	load    *balance.Load   // written by the endpoint, read by the strategy
 	usual   balance.Average // the latency of its good calls: what a fair chance is
 
 	// The endpoint's alone from here on.

@@ -81,7 +81,7 @@ func (s *serviceCell) inFlight(msg any) {
 }
 
 func newEndpointCell(s *serviceCell, t *target, set *settings) *endpointCell {
-	e := &endpointCell{service: s, id: t.endpoint.ID, settings: set}
+	e := &endpointCell{service: s, id: t.endpoint.ID, settings: set, load: new(balance.Load)}
 	t.cell = e
 	e.target.Store(t)
 	e.admin.state = messages.AdminReady

@@ -193,7 +193,7 @@ func (s *supervisor) relist(cells []*endpointCell) {
 		cell.index = i
 		e := &cell.target.Load().endpoint
 		s.byID[cell.id] = cell
-		members[i] = balance.Member{ID: cell.id, Weight: e.Weight, Priority: e.Priority, Load: &cell.load}
+		members[i] = balance.Member{ID: cell.id, Weight: e.Weight, Priority: e.Priority, Load: cell.load}
 	}
 	for _, cell := range old {
 		if s.byID[cell.id] != cell {

@@ -198,7 +198,7 @@ func (b *Balancer) pick(now time.Duration, key string, retry bool) (int, error) 
 // just now. Tiers go first: a standby's trial takes no request from the active tier.
 func (b *Balancer) trial(t *tier, now time.Duration) (int, bool) {
 	pos := b.due.next(b.trialFrom, t.hi)
-	if pos == t.hi {
+	if pos == t.hi { // from the front: before this tier nobody is eligible, so none is due
 		if pos = b.due.next(0, t.hi); pos == t.hi {
 			return 0, false
 		}

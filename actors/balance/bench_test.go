@@ -60,3 +60,59 @@ func BenchmarkPick(b *testing.B) {
 		})
 	}
 }
+
+// A retry leaves out whom the request tried.
+func BenchmarkPickRetry(b *testing.B) {
+	for _, n := range []int{10, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			bal := benchBalancer(b, pickDefault, n)
+			req := Request{Retry: true, Tried: []string{"e3", "e7"}}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bal.Pick(time.Second, req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// Members that turn suspect and out and back, one after the other.
+func BenchmarkSetStatus(b *testing.B) {
+	for _, n := range []int{10, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			bal := benchBalancer(b, pickDefault, n)
+			turns := []Status{{Ready: true, Eligible: true, Rank: Suspect}, {Ready: true}, {Ready: true, Eligible: true}}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				bal.SetStatus(i/len(turns)*7919%n, turns[i%len(turns)])
+			}
+		})
+	}
+}
+
+func BenchmarkSetMembers(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			bal := benchBalancer(b, "weighted", n)
+			list := make([]Member, n)
+			for i := range list {
+				list[i] = bal.members[i].Member
+			}
+			for b.Loop() {
+				bal.SetMembers(list)
+			}
+		})
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	var l Load
+	var service Average
+	now := time.Duration(0)
+	for b.Loop() {
+		now += 10 * time.Microsecond
+		l.Observe(now, time.Millisecond)
+		service.Observe(now, time.Millisecond)
+	}
+}

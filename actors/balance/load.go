@@ -19,6 +19,10 @@ func tickOf(now time.Duration) uint32 { return uint32(now >> tickBits) }
 
 // Load is what one endpoint tells the strategies of itself. Only the endpoint
 // writes; the supervisor and the instruments read. The zero value is ready for use.
+//
+// It fills a cache line. Make it by itself, with new, and not as a part of something
+// larger: loads then lie side by side, and a pick among 100,000 finds the next ones in
+// the cache (measured: 22 ns; 105 ns inside cells of 1 KiB).
 type Load struct {
 	// Inflight is how many requests the endpoint has now.
 	Inflight atomic.Int32

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/understudy-go/understudy/internal/nearest"
+	"github.com/understudy-go/understudy/actors/nearest"
 	"github.com/understudy-go/understudy/messages"
 )
 

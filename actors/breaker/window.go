@@ -36,7 +36,7 @@ type window struct {
 	end    time.Duration // of the newest bucket; zero: the ring has not turned yet
 	newest int
 	sum    tally // of all buckets
-	ring   [buckets]tally
+	ring   *[buckets]tally // nil until the first call: most endpoints of a large service see none for long
 }
 
 func newWindow(length time.Duration) window {
@@ -46,6 +46,9 @@ func newWindow(length time.Duration) window {
 // add counts into the newest bucket. A time before that bucket's start (a result
 // that was overtaken on its way) counts there too.
 func (w *window) add(now time.Duration, t tally) {
+	if w.ring == nil {
+		w.ring = new([buckets]tally)
+	}
 	w.turn(now)
 	w.ring[w.newest].add(t)
 	w.sum.add(t)
@@ -53,7 +56,7 @@ func (w *window) add(now time.Duration, t tally) {
 
 // turn forgets the buckets that now has left behind.
 func (w *window) turn(now time.Duration) {
-	if now >= w.end {
+	if now >= w.end && w.ring != nil {
 		w.advance(now)
 	}
 }

@@ -257,7 +257,7 @@ func TestHistoryAgreesWithTheNaiveModel(t *testing.T) {
 		var texts []string // in the order they came new
 		variety := rapid.IntRange(1, 20).Draw(t, "variety")
 		for i := range rapid.IntRange(0, 250).Draw(t, "checks") {
-			r := CheckResult{At: time.Duration(i), OK: rapid.Bool().Draw(t, "ok"), Latency: time.Duration(i) * time.Microsecond}
+			r := CheckResult{At: time.Duration(i) * atStep, OK: rapid.Bool().Draw(t, "ok"), Latency: time.Duration(i) * time.Microsecond}
 			if n := rapid.IntRange(0, variety).Draw(t, "text"); n > 0 {
 				r.Words = fmt.Sprint("text ", n)
 			}

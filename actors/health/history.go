@@ -11,11 +11,13 @@ const (
 	historyMax = 100 // results kept per endpoint
 	textsMax   = 8   // different texts kept
 	textMax    = 120 // bytes of each
+
+	atStep = 10 * time.Millisecond
 )
 
 // CheckResult is one check as the history keeps it.
 type CheckResult struct {
-	// At is when the result came in.
+	// At is when the result came in, in whole hundredths of a second.
 	At time.Duration
 	OK bool
 	// Latency is how long the check took, in whole microseconds, at most 71
@@ -26,7 +28,7 @@ type CheckResult struct {
 }
 
 // history is the ring of the newest results. A thousand endpoints have a thousand
-// of them, so a result takes 16 bytes and texts, which mostly repeat, are kept
+// of them, so a result takes 12 bytes and texts, which mostly repeat, are kept
 // once.
 type history struct {
 	results  [historyMax]result
@@ -37,7 +39,7 @@ type history struct {
 }
 
 type result struct {
-	at           time.Duration
+	at           uint32 // in steps of 10 ms: 16 months
 	microseconds uint32
 	text         uint8 // place in texts, from 1; 0: none
 	ok           bool
@@ -45,7 +47,7 @@ type result struct {
 
 func (h *history) add(r CheckResult) {
 	us := min(max(r.Latency.Microseconds(), 0), math.MaxUint32)
-	h.results[h.next] = result{at: r.At, ok: r.OK, microseconds: uint32(us), text: h.keep(r.Words)}
+	h.results[h.next] = result{at: uint32(r.At / atStep), ok: r.OK, microseconds: uint32(us), text: h.keep(r.Words)}
 	h.next = (h.next + 1) % historyMax
 	h.count = min(h.count+1, historyMax)
 }
@@ -77,7 +79,7 @@ func (h *history) keep(text string) uint8 {
 // at returns the result that came in i results before the newest.
 func (h *history) at(i int) CheckResult {
 	r := h.results[(int(h.next)+2*historyMax-1-i)%historyMax]
-	c := CheckResult{At: r.at, OK: r.ok, Latency: time.Duration(r.microseconds) * time.Microsecond}
+	c := CheckResult{At: time.Duration(r.at) * atStep, OK: r.ok, Latency: time.Duration(r.microseconds) * time.Microsecond}
 	if r.text > 0 {
 		c.Words = h.texts[r.text-1]
 	}
