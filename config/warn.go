@@ -1,0 +1,84 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/understudy-go/understudy/actors"
+)
+
+// warn says what is allowed in a service and probably not meant.
+func (s section) warn(c actors.ServiceConfig) {
+	if len(c.Endpoints) == 0 {
+		s.warning("the service has no endpoints and answers NO_ENDPOINTS", "list some, or register them at run time", "endpoints")
+	}
+	s.warnWeights(c)
+	s.warnURLs(c)
+	s.warnTime(c.WithDefaults())
+}
+
+// warning is about the first of the keys that was written, or the whole section.
+func (s section) warning(words, hint string, keys ...string) {
+	at, path := s.node.at, s.path
+	for _, key := range keys {
+		if n, written := find(s.node, key); written {
+			at, path = n.at, join(s.path, key)
+			break
+		}
+	}
+	s.warnings = append(s.warnings, at.say(path, words, hint))
+}
+
+// warnWeights: endpoints may come at run time, so an unknown id is no mistake.
+func (s section) warnWeights(c actors.ServiceConfig) {
+	known := make(map[string]bool, len(c.Endpoints))
+	for _, e := range c.Endpoints {
+		known[e.ID] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Strategy.Weights)) {
+		if !known[id] {
+			s.warning("no endpoint here has this id", "correct it, unless one will register under it", "strategy.weights."+id)
+		}
+	}
+}
+
+func (s section) warnURLs(c actors.ServiceConfig) {
+	first := make(map[string]string, len(c.Endpoints))
+	for i, e := range c.Endpoints {
+		endpoint := item("endpoints", i)
+		u, err := url.Parse(e.URL)
+		switch {
+		case err != nil:
+			continue // a mistake, reported as such
+		case e.URL == "":
+			s.warning("the endpoint has no url, so no request can be sent there", "give it one", endpoint)
+			continue
+		case u.User != nil:
+			s.warning("credentials stand in the url", "send them by headers: {Authorization: …}, with the value from ${VAR}", endpoint+".url")
+		}
+		same := strings.TrimSuffix(strings.ToLower(u.Scheme+"://"+u.Host)+u.EscapedPath(), "/")
+		if other, twice := first[same]; twice {
+			s.warning("the same url as that of "+other+", so they fail together and one of them protects from nothing", "leave one out", endpoint+".url")
+			continue
+		}
+		first[same] = e.ID
+	}
+}
+
+// warnTime is about attempts that the whole timeout leaves no time for.
+func (s section) warnTime(c actors.ServiceConfig) {
+	before := c.Retry.MaxAttempts - 1
+	if before < 1 || before >= actors.AttemptsMax || c.Timeout <= 0 || c.AttemptTimeout <= 0 {
+		return
+	}
+	if spent := min(c.AttemptTimeout, c.Timeout) * time.Duration(before); spent >= c.Timeout {
+		s.warning(fmt.Sprintf("attempt %d never begins when those before it time out: %d × attempt_timeout %s is no less than timeout %s",
+			before+1, before, duration(c.AttemptTimeout), duration(c.Timeout)),
+			"lower attempt_timeout or max_attempts, or raise timeout",
+			"retry.max_attempts", "attempt_timeout", "timeout")
+	}
+}
