@@ -16,7 +16,9 @@
 // System messages (protoactor's: start, stop, restart, watch, …) always run on
 // the mailbox's own goroutine: lifecycle is never a sender's burden. They come
 // before user messages, and suspension, panics, stop and restart are as in
-// protoactor's default mailbox. The dispatcher of the actor's Props is not used;
+// protoactor's default mailbox, with one exception: a Restart that waits behind the
+// Stop that ended the actor is dropped, where protoactor would bring the actor back
+// without name and parent. The dispatcher of the actor's Props is not used;
 // as with the default one, a goroutine of the mailbox's own yields every 300
 // messages.
 //

@@ -66,7 +66,6 @@ func (m *Mailbox) Close() {
 		return
 	}
 	m.life = closed
-	m.state.Or(guarded)
 	waiting := m.user
 	m.user = queue{}
 	m.mu.Unlock()

@@ -91,6 +91,25 @@ func TestWhatRefusePostsWhileClosingComesAfterWhatWaited(t *testing.T) {
 	require.Equal(t, []any{outcome{0}, outcome{2}, outcome{1}}, second.messages())
 }
 
+func TestAnUnrulyRefuseLosesNothingElse(t *testing.T) {
+	var m *Mailbox
+	m = New(Options{Refuse: func(msg any) bool {
+		if msg == any(acquire{1}) {
+			m.Post(outcome{4}, nil)
+			panic("hook")
+		}
+		return false
+	}})
+	m.RegisterHandlers(&invoker{}, nil)
+	for _, msg := range []any{outcome{0}, acquire{1}, outcome{2}, outcome{3}} {
+		m.Post(msg, nil)
+	}
+	require.PanicsWithValue(t, "hook", m.Close)
+	i := &invoker{}
+	spawn(t, m, i)
+	require.Equal(t, []any{outcome{0}, outcome{2}, outcome{3}, outcome{4}}, i.messages())
+}
+
 func TestASuccessorInheritsNoPoison(t *testing.T) {
 	var refused list
 	m := New(Options{Refuse: func(msg any) bool { refused.add(msg); return false }})
@@ -146,6 +165,7 @@ func TestASuccessorThatComesInTheMiddleOfTheEnd(t *testing.T) {
 	first, second := &invoker{}, &invoker{}
 	spawn(t, m, first)
 	ending, registered := make(chan struct{}), make(chan struct{})
+	m.PostSystemMessage(&actor.SuspendMailbox{}) // it had panicked
 	m.PostSystemMessage(func() {
 		m.Close()
 		close(ending)
@@ -154,6 +174,7 @@ func TestASuccessorThatComesInTheMiddleOfTheEnd(t *testing.T) {
 	})
 	within(t, ending, "the end")
 	toFirst, toSecond := make(barrier), make(barrier)
+	m.PostSystemMessage(&actor.Restart{}) // too late, too
 	m.PostSystemMessage(toFirst)
 	m.RegisterHandlers(second, nil)
 	m.PostSystemMessage(toSecond)
@@ -163,6 +184,9 @@ func TestASuccessorThatComesInTheMiddleOfTheEnd(t *testing.T) {
 	close(registered)
 	settle(t, m)
 	require.Equal(t, any(toFirst), first.sys[len(first.sys)-1].msg, "posted before the change")
+	for _, c := range first.sys {
+		require.NotEqual(t, "Restart", name(c.msg))
+	}
 	require.Equal(t, any(toSecond), second.sys[0].msg, "posted after it")
 	require.Empty(t, first.messages())
 	require.Empty(t, refused.get())
@@ -186,16 +210,41 @@ func TestALateStartDoesNotOpenAClosedMailbox(t *testing.T) {
 }
 
 func TestMessagesBeforeTheFirstActorWait(t *testing.T) {
-	m, i := New(Options{}), &invoker{}
-	b := make(barrier)
+	m, b, done := New(Options{}), make(barrier), make(chan struct{})
 	m.PostSystemMessage(b)
 	m.PostUserMessage("a")
 	require.False(t, m.busy())
-	m.RegisterHandlers(i, nil)
+	m.RegisterHandlers(handler(func(any) { close(done) }), nil)
 	within(t, b, "the system message")
+	rest(t, m)
+	m.Start()
+	within(t, done, "the user message")
+	rest(t, m)
+}
+
+func TestAMailboxThatIsOpenedWhileItCloses(t *testing.T) {
+	var m *Mailbox
+	done := make(chan struct{})
+	m = New(Options{Refuse: func(msg any) bool {
+		m.RegisterHandlers(handler(func(any) { close(done) }), nil)
+		m.Start()
+		return false
+	}})
+	m.RegisterHandlers(&invoker{}, nil)
+	m.Post("a", nil)
+	m.Close()
+	within(t, done, "the message")
+	rest(t, m)
+}
+
+func TestOverTheLimitAPoisonPillIsAMessageLikeAnyOther(t *testing.T) {
+	m, i := New(Options{Limit: 1}), &invoker{}
+	m.RegisterHandlers(i, nil)
+	m.Post("a", nil)
+	m.Post(&actor.PoisonPill{}, nil)
 	m.Start()
 	settle(t, m)
-	require.Equal(t, []any{"a"}, i.messages())
+	require.Len(t, i.messages(), 2)
 }
 
 // The shell's use with real actors: an endpoint that its parent spawns again and

@@ -20,8 +20,9 @@ type Options struct {
 	// while it closes, or comes over the limit ([Mailbox.Closed] tells which). True
 	// means that it was dealt with and is forgotten here; false that it must not be
 	// lost: it waits, over the limit too. It gets the message as it was posted,
-	// envelope included, and runs on the goroutine that posted, or closes. It must
-	// not post to the same mailbox. Nil refuses nothing.
+	// envelope included, and runs on the goroutine that posted, or closes. If it
+	// posts, it does so by Post with a nil budget: it is in no run of this mailbox.
+	// Nil refuses nothing.
 	Refuse func(msg any) (handled bool)
 	// Failed is told the user message whose handling panicked or called
 	// runtime.Goexit, once, after the failure was escalated. Nil: nobody is told.
@@ -60,7 +61,7 @@ type Mailbox struct {
 	heir      bool // a registration waits in sys
 	sys, user queue
 
-	// The runner's own.
+	// The runner's own; while nobody runs, the lock holder's.
 	inv   actor.MessageInvoker
 	left  *int // what is left of the run's budget, nil on the mailbox's own goroutine
 	own   int  // the budget, where the run is not a nested one

@@ -203,11 +203,11 @@ type numbered struct{ sender, n int }
 
 func TestMessagesOfOneSenderKeepTheirOrder(t *testing.T) {
 	const senders, each = 8, 5000
-	m, i := New(Options{Budget: 7}), &invoker{}
+	m := New(Options{Budget: 7})
 	next := make([]int, senders) // only the runner's
 	done := make(chan struct{})
 	total := 0
-	i.receive = func(msg any) {
+	spawn(t, m, handler(func(msg any) {
 		x := msg.(numbered)
 		if x.n != next[x.sender] {
 			t.Errorf("sender %d: got %d, want %d", x.sender, x.n, next[x.sender])
@@ -216,8 +216,7 @@ func TestMessagesOfOneSenderKeepTheirOrder(t *testing.T) {
 		if total++; total == senders*each {
 			close(done)
 		}
-	}
-	spawn(t, m, i)
+	}))
 	var wg sync.WaitGroup
 	for s := range senders {
 		wg.Go(func() {
@@ -295,8 +294,8 @@ func TestLimits(t *testing.T) {
 }
 
 func TestMemoryIsFlatAfterAFlood(t *testing.T) {
-	m, i := New(Options{Limit: -1}), &invoker{}
-	spawn(t, m, i)
+	m, handled := New(Options{Limit: -1}), 0
+	spawn(t, m, handler(func(any) { handled++ }))
 	m.PostSystemMessage(&actor.SuspendMailbox{})
 	settle(t, m)
 	require.Zero(t, m.chunksHeld())
@@ -307,7 +306,7 @@ func TestMemoryIsFlatAfterAFlood(t *testing.T) {
 	require.LessOrEqual(t, m.chunksHeld(), flood/chunkLen+1)
 	m.PostSystemMessage(&actor.ResumeMailbox{})
 	settle(t, m)
-	require.Len(t, i.user, flood)
+	require.Equal(t, flood, handled)
 	require.Zero(t, m.chunksHeld())
 	require.Zero(t, m.user.head)
 }
@@ -323,7 +322,7 @@ func TestAnIdleMailboxIsSmall(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	for i := range boxes {
 		boxes[i] = New(Options{Refuse: refuse, Failed: failed})
-		boxes[i].RegisterHandlers(silent{}, nil)
+		boxes[i].RegisterHandlers(handler(func(any) {}), nil)
 		boxes[i].Start()
 		boxes[i].PostUserMessage("a")
 	}
@@ -333,16 +332,9 @@ func TestAnIdleMailboxIsSmall(t *testing.T) {
 	runtime.KeepAlive(boxes)
 }
 
-// silent is an actor that does nothing.
-type silent struct{}
-
-func (silent) InvokeUserMessage(any)    {}
-func (silent) InvokeSystemMessage(any)  {}
-func (silent) EscalateFailure(any, any) {}
-
 func TestABorrowedRunDoesNotAllocate(t *testing.T) {
 	m := New(Options{})
-	m.RegisterHandlers(silent{}, nil)
+	m.RegisterHandlers(handler(func(any) {}), nil)
 	m.Start()
 	msg := any(&numbered{})
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
@@ -360,15 +352,14 @@ func oneProcessor(t *testing.T) {
 func TestAGoroutineOfItsOwnYields(t *testing.T) {
 	oneProcessor(t)
 	const messages = 10 * throughput
-	m, i := New(Options{}), &invoker{}
+	m := New(Options{})
 	var handled atomic.Int32
 	seen := make(chan int32, 1)
-	i.receive = func(any) {
+	spawn(t, m, handler(func(any) {
 		if handled.Add(1) == 1 {
 			go func() { seen <- handled.Load() }()
 		}
-	}
-	spawn(t, m, i)
+	}))
 	m.PostSystemMessage(&actor.SuspendMailbox{})
 	settle(t, m)
 	for n := range messages {
@@ -383,7 +374,7 @@ func TestAGoroutineOfItsOwnYields(t *testing.T) {
 func TestInACrowdSendersYield(t *testing.T) {
 	oneProcessor(t)
 	m := New(Options{})
-	m.RegisterHandlers(silent{}, nil)
+	m.RegisterHandlers(handler(func(any) {}), nil)
 	m.Start()
 	meet := func() { // a post to a mailbox that is taken
 		m.mu.Lock()

@@ -90,6 +90,17 @@ func (i *invoker) EscalateFailure(reason, _ any) {
 	i.escalated = append(i.escalated, reason)
 }
 
+// handler is a quick invoker that notes nothing.
+type handler func(msg any)
+
+func (h handler) InvokeUserMessage(msg any) { h(msg) }
+func (h handler) InvokeSystemMessage(msg any) {
+	if b, ok := msg.(barrier); ok {
+		close(b)
+	}
+}
+func (h handler) EscalateFailure(any, any) {}
+
 func (i *invoker) messages() []any {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -114,7 +125,7 @@ func (i *invoker) on(goid string) (n int) {
 
 // spawn does with an invoker what protoactor's spawner does with a context, and
 // waits until its Started was run.
-func spawn(t *testing.T, m *Mailbox, i *invoker) {
+func spawn(t *testing.T, m *Mailbox, i actor.MessageInvoker) {
 	t.Helper()
 	m.RegisterHandlers(i, nil)
 	m.Start()
