@@ -80,6 +80,7 @@ type call struct {
 	last     judgement
 	welcomed bool // the supervisor has counted the request
 	lastErr  error
+	broken   error      // the classifier panicked: that ends the call
 	stopped  string     // why a further attempt was refused
 	err      error      // why the call ends
 	span     trace.Span // of the attempt; nil: not traced
@@ -91,12 +92,19 @@ func (c *call) begin(ctx context.Context, s *Service, opts []CallOption) {
 	for i := range opts {
 		c.options.merge(&opts[i])
 	}
+	if c.options.into != nil {
+		*c.options.into = Report{}
+	}
 	c.cell = s.cell.Load()
 	if c.cell == nil {
 		c.err = s.missing()
 		return
 	}
 	if c.cell.draining.Load() {
+		if s.sys.isClosed() {
+			c.err = s.missing()
+			return
+		}
 		c.err = &messages.Error{Code: messages.CodeServiceUnavailable, Service: s.name, Words: "draining"}
 		return
 	}
@@ -256,6 +264,7 @@ func (c *call) judge(now time.Duration, err error, status int, header http.Heade
 	var j judgement
 	if perr := guard("Classify", func() error { j = c.set.rules.judge(&f); return nil }); perr != nil {
 		c.cell.sys.logger.Error(perr.Error(), "service", c.cell.name)
+		c.broken = perr
 		return judgement{outcome: messages.Ignored, code: messages.CodeInternal}
 	}
 	return j
@@ -280,6 +289,9 @@ func (c *call) decide(now time.Duration, j *judgement, err error, status int) re
 		r.end = requestSucceeded
 		return r
 	}
+	if c.broken != nil {
+		err = c.broken
+	}
 	id := c.lease.cell.id
 	r.failure = failureWords(err, status)
 	c.lastErr, c.previous, c.pause = err, id, j.retryAfter
@@ -292,7 +304,7 @@ func (c *call) decide(now time.Duration, j *judgement, err error, status int) re
 	case c.again:
 	case j.code == messages.CodeCanceled:
 		r.end = requestCanceled
-	case j.outcome == messages.Success:
+	case j.outcome == messages.Success, j.asGiven && err == nil:
 		r.end = requestSucceeded
 	default:
 		r.end = requestFailed
@@ -393,7 +405,9 @@ func (c *call) refused(err *messages.Error) {
 		c.fail(err)
 		return
 	}
-	c.pause = max(c.pause, err.RetryAfter)
+	if err.RetryAfter > 0 { // when somebody is back, whoever it is
+		c.pause = err.RetryAfter
+	}
 	c.stopped = err.Words
 	c.exhausted()
 }
@@ -432,9 +446,12 @@ func (c *call) lastFailure() error {
 		a := &c.attempts[0]
 		e.Endpoint = a.Endpoint
 		switch a.Code {
-		case messages.CodeTimeout, messages.CodeConnectionError, messages.CodeCanceled, messages.CodeInternal, messages.CodeRateLimited, messages.CodeOverloaded, messages.CodePayloadTooLarge:
+		case messages.CodeTimeout, messages.CodeConnectionError, messages.CodeCanceled, messages.CodeInternal, messages.CodeRateLimited, messages.CodeOverloaded, messages.CodePayloadTooLarge, messages.CodeInvalidRequest:
 			e.Code = a.Code
 		}
+	}
+	if c.last.code == messages.CodeInternal { // a user's function panicked, whatever came before
+		e.Code = messages.CodeInternal
 	}
 	if e.Err == nil && len(c.attempts) > 0 {
 		e.Words = c.attempts[len(c.attempts)-1].Words
@@ -447,7 +464,9 @@ func (c *call) lastFailure() error {
 
 // succeeded reports whether the last attempt was one that the caller can take
 // for an answer.
-func (c *call) succeeded() bool { return c.err == nil && c.last.outcome == messages.Success }
+func (c *call) succeeded() bool {
+	return c.err == nil && (c.last.outcome == messages.Success || c.last.asGiven)
+}
 
 // failure is the call's error after its last attempt, nil if it succeeded. An
 // error that an attempt returned and nobody holds against the endpoint is the
@@ -460,9 +479,8 @@ func (c *call) failure(err error) error {
 		if len(c.attempts) > 1 && c.callerErr(c.cell.sys.clock.now()) != nil {
 			return c.callerGone()
 		}
-	case c.last.outcome == messages.Success, c.last.outcome == messages.Ignored && c.last.code == "":
-		var p permanent
-		if errors.As(err, &p) && p == err {
+	case c.succeeded():
+		if p, ok := err.(permanent); ok {
 			return p.error
 		}
 		return err

@@ -67,25 +67,28 @@ type target struct {
 	cell     *endpointCell
 	endpoint Endpoint
 	client   *httptransport.Client // nil without a URL
-	opened   *opened               // nil without a hook
+	opened   *opened
 }
 
 // opened is what the hook Open made, shared by the targets of one address.
 type opened struct {
-	mu    sync.Mutex
 	value atomic.Pointer[any]
+	mu    sync.Mutex
+	turn  chan struct{} // closed when the opening under way is over; nil: none is
 }
 
 // open opens the endpoint's value at its first use. It runs in the caller's
-// goroutine; callers that come meanwhile wait for it. After an error the next
-// use tries again.
+// goroutine; callers that come meanwhile wait for it, as long as their contexts
+// do. After an error the next use tries again.
 func (t *target) open(ctx context.Context, hook func(context.Context, Endpoint) (any, error)) error {
 	o := t.opened
-	if o == nil || hook == nil || o.value.Load() != nil {
+	if hook == nil || o.value.Load() != nil {
 		return nil
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	if err := o.begin(ctx); err != nil {
+		return err
+	}
+	defer o.end()
 	if o.value.Load() != nil {
 		return nil
 	}
@@ -98,13 +101,37 @@ func (t *target) open(ctx context.Context, hook func(context.Context, Endpoint) 
 	})
 }
 
+// begin waits until nobody else is at it.
+func (o *opened) begin(ctx context.Context) error {
+	for {
+		o.mu.Lock()
+		turn := o.turn
+		if turn == nil {
+			o.turn = make(chan struct{})
+		}
+		o.mu.Unlock()
+		if turn == nil {
+			return nil
+		}
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (o *opened) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.turn)
+	o.turn = nil
+}
+
 // close disposes of the value and of the connections.
 func (t *target) close(hook func(any) error) error {
 	if t.client != nil {
 		t.client.Close()
-	}
-	if t.opened == nil {
-		return nil
 	}
 	v := t.opened.value.Swap(nil)
 	if v == nil || hook == nil {
@@ -178,6 +205,8 @@ type endpointView struct {
 	until   time.Duration // open until, or cooling until
 	cooling bool
 	sick    bool // unhealthy or parked
+	// patience is when to come back where no moment is known: a trial is under way.
+	patience time.Duration
 }
 
 func (e *endpointCell) link(l *lease) {

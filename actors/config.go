@@ -68,6 +68,10 @@ type Handler func(context.Context, *messages.Request) (*messages.Response, error
 func (e Endpoint) Clone() Endpoint {
 	e.Tags = slices.Clone(e.Tags)
 	e.Metadata = maps.Clone(e.Metadata)
+	if e.Health != nil {
+		h := e.Health.Clone()
+		e.Health = &h
+	}
 	return e
 }
 
@@ -183,6 +187,29 @@ type Hooks struct {
 	OnTransition func(messages.Event)
 	// OnAttempt hears of every attempt, in the caller's goroutine.
 	OnAttempt func(messages.Attempt)
+}
+
+// Clone returns a copy that shares nothing that can be changed, but for what the
+// hooks hold.
+func (c ServiceConfig) Clone() ServiceConfig {
+	c.Metadata, c.Headers = maps.Clone(c.Metadata), maps.Clone(c.Headers)
+	c.Strategy.Weights = maps.Clone(c.Strategy.Weights)
+	c.Retry.On, c.ErrorRules = slices.Clone(c.Retry.On), slices.Clone(c.ErrorRules)
+	c.Health = c.Health.Clone()
+	c.Endpoints = slices.Clone(c.Endpoints)
+	for i := range c.Endpoints {
+		c.Endpoints[i] = c.Endpoints[i].Clone()
+	}
+	if c.TLS != nil {
+		t := *c.TLS
+		c.TLS = &t
+	}
+	if c.Fallback != nil {
+		f := *c.Fallback
+		f.Headers = maps.Clone(f.Headers)
+		c.Fallback = &f
+	}
+	return c
 }
 
 // WithDefaults returns the configuration with every default filled in.

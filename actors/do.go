@@ -15,7 +15,8 @@ import (
 //
 // A failed call's error is a [*messages.Error]: the refusal when no endpoint
 // could be had, else one that unwraps to fn's last error. An error that does not
-// count against the endpoint is returned as fn gave it.
+// count against the endpoint is returned as fn gave it. With an error, the body of
+// an *http.Response is closed.
 func Do[T any](ctx context.Context, s *Service, fn func(context.Context, Target) (T, error), opts ...CallOption) (T, error) {
 	var (
 		c   call
@@ -31,7 +32,11 @@ func Do[T any](ctx context.Context, s *Service, fn func(context.Context, Target)
 	if err == nil && c.succeeded() {
 		return v, nil
 	}
-	return v, c.failure(err)
+	failed := c.failure(err)
+	if resp, ok := any(&v).(**http.Response); ok && *resp != nil && err == nil && failed != nil {
+		_ = (*resp).Body.Close() // whoever gets an error closes nothing
+	}
+	return v, failed
 }
 
 // attempt makes one. It is apart from the loop for its deferred call.

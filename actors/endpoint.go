@@ -398,7 +398,7 @@ func (e *endpoint) checked(r checkResult) {
 	wasSuspect := e.suspicion.Suspect()
 	if r.ok {
 		e.suspicion.GoodCheck(r.at - r.latency)
-	} else {
+	} else if e.health.State() != health.Unhealthy { // who is unhealthy gets no traffic anyway
 		e.suspicion.CheckFailed(r.at)
 	}
 	if e.suspicion.Epoch() != suspect {
@@ -430,12 +430,17 @@ func (e *endpoint) healthMoved(now time.Duration, before, state health.State) {
 	case health.Degraded:
 		kind = messages.KindEndpointDegraded
 	}
-	e.emit(now, kind, messages.Cause{Words: e.health.Reason(), From: before.String(), To: state.String()})
+	words := e.health.Reason()
+	if words == "" {
+		words = "its checks are good"
+	}
+	e.emit(now, kind, messages.Cause{Words: words, From: before.String(), To: state.String()})
 }
 
 // configure puts new settings or a changed endpoint in force.
 func (e *endpoint) configure(c actor.Context, m *setSettings) {
 	e.advance(e.service.sys.clock.now())
+	before := e.settings
 	e.settings = m.settings
 	e.draining = nil
 	epoch, state := e.breaker.Epoch(), e.breaker.State()
@@ -444,9 +449,12 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 		e.breakerMoved(e.latest, state)
 	}
 	check := checkConfig(m.settings, &e.target.Load().endpoint)
-	if !reflect.DeepEqual(check, e.check) {
+	same := reflect.DeepEqual(check, e.check)
+	if !same {
 		e.check = check
 		e.health.Configure(check)
+	}
+	if !same || !sameTransport(before, m.settings) { // a check has connections of its own
 		e.stopProber(c)
 		e.startProber(c)
 	}
@@ -482,6 +490,9 @@ func (e *endpoint) look(now time.Duration) endpointView {
 		v.until = e.cooling
 	case state == breaker.Open:
 		v.until = e.breaker.OpenUntil()
+	}
+	if v.until == 0 {
+		v.patience = e.breaker.RetryAfter(now)
 	}
 	admits := e.breaker.Admits(now)
 	v.status = balance.Status{

@@ -105,13 +105,13 @@ func (s *System) Events(ctx context.Context, f Filter) iter.Seq[messages.Event] 
 	s.events.mu.Lock()
 	cursor := s.events.next
 	if !f.Since.IsZero() {
-		cursor = 1
+		cursor -= uint64(len(s.events.ring))
 	}
 	s.events.mu.Unlock()
 	return func(yield func(messages.Event) bool) {
 		for {
 			e, next, lost, wait := s.events.read(cursor)
-			if lost > 0 && cursor > 1 && !yield(s.lostEvent(lost)) {
+			if lost > 0 && !yield(s.lostEvent(lost)) {
 				return
 			}
 			if next == cursor {

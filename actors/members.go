@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -252,7 +251,7 @@ func (s *supervisor) stopIfDone(c actor.Context) {
 }
 
 func (s *supervisor) started(c actor.Context) {
-	s.pids = make(map[*endpointCell]*actor.PID, len(s.cells))
+	s.pids, s.names = make(map[*endpointCell]*actor.PID, len(s.cells)), children{}
 	for _, cell := range s.cells {
 		if !cell.parked {
 			s.spawn(c, cell)
@@ -271,15 +270,7 @@ func (s *supervisor) started(c actor.Context) {
 func (s *supervisor) spawn(c actor.Context, cell *endpointCell) {
 	props := actor.PropsFromProducer(func() actor.Actor { return &endpoint{endpointCell: cell} },
 		actor.WithMailbox(cell.mailbox.Producer()))
-	name := messages.EscapeToken(cell.id)
-	pid, err := c.SpawnNamed(props, name)
-	for n := 2; errors.Is(err, actor.ErrNameExists); n++ {
-		pid, err = c.SpawnNamed(props, fmt.Sprintf("%s~%d", name, n))
-	}
-	if err != nil {
-		panic(fmt.Sprintf("spawn %s: %v", name, err)) // protoactor has no other error
-	}
-	s.pids[cell] = pid
+	s.pids[cell] = s.names.spawn(c, props, messages.EscapeToken(cell.id))
 }
 
 func newBalancer(set *settings) (*balance.Balancer, error) {

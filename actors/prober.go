@@ -168,10 +168,9 @@ var checkPool = httptransport.Pool{Max: 2, MaxIdle: 1}
 // a connection; nil where there is nothing to ask.
 func newCheck(t *target, c health.Config, set *settings) (check checkFunc, dispose func()) {
 	dispose = func() {}
-	hook := set.config.Hooks.Check
 	switch {
-	case hook != nil:
-		return func(ctx context.Context) error { return hook(ctx, Target{t}) }, dispose
+	case set.config.Hooks.Check != nil:
+		return t.cell.askHook, dispose
 	case t.endpoint.URL == "":
 		return nil, dispose
 	case c.HTTP == nil:
@@ -182,6 +181,15 @@ func newCheck(t *target, c health.Config, set *settings) (check checkFunc, dispo
 		return func(context.Context) error { return err }, dispose
 	}
 	return httpCheck(client, c.HTTP), client.Close
+}
+
+// askHook asks the hook that is in force now, of the endpoint as it is now.
+func (e *endpointCell) askHook(ctx context.Context) error {
+	t, hooks := e.target.Load(), &e.service.settings.Load().config.Hooks
+	if err := t.open(ctx, hooks.Open); err != nil || hooks.Check == nil {
+		return err
+	}
+	return hooks.Check(ctx, Target{t})
 }
 
 // httpCheckBody is how much of a check's answer is read so that the connection can be used again.

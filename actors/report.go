@@ -35,8 +35,12 @@ func (e *endpoint) report(history int) endpointReport {
 	s.Health, s.HealthReason = e.health.State().String(), e.health.Reason()
 	s.Breaker, s.BreakerReason = e.breaker.State().String(), e.breakerWords(now)
 	s.Suspect = e.suspicion.Suspect()
-	if s.Suspect && s.HealthReason == "" {
-		s.HealthReason = "suspect: " + e.suspicion.Reason() + e.last()
+	if s.Suspect {
+		why := "suspect: " + e.suspicion.Reason() + e.last()
+		if e.check.Enabled() && s.HealthReason != "" {
+			why = s.HealthReason + "; " + why
+		}
+		s.HealthReason = why
 	}
 	if e.cooling > now {
 		s.CoolingUntil = clock.wall(e.cooling)

@@ -51,8 +51,8 @@ func (s *Service) Request(ctx context.Context, m *messages.Request) (*messages.R
 		resp.Attempts = append(c.attempts, messages.Attempt{Endpoint: resp.Endpoint, Status: resp.Status})
 		return resp, nil
 	}
-	failed := c.failure(err)
-	if fallback := c.fallBack(ctx, m, failed); fallback != nil {
+	fallback, failed := c.fallBack(ctx, m, c.failure(err))
+	if fallback != nil {
 		return fallback, nil
 	}
 	if resp != nil {
@@ -76,6 +76,9 @@ func method(m *messages.Request) string {
 func checkRequest(m *messages.Request) *messages.Error {
 	bad := func(format string, a ...any) *messages.Error {
 		return &messages.Error{Code: messages.CodeInvalidRequest, Words: fmt.Sprintf(format, a...)}
+	}
+	if m == nil {
+		return bad("request cannot be nil")
 	}
 	if m.Method != "" && !httpguts.ValidHeaderFieldName(m.Method) {
 		return bad("method %.32q is not a token", m.Method)
@@ -205,14 +208,18 @@ func (c *call) handle(h Handler, m *messages.Request) (resp *messages.Response, 
 	return &out, nil
 }
 
-// fallBack answers in place of an error; nil if nothing is configured for it.
-func (c *call) fallBack(ctx context.Context, m *messages.Request, cause error) *messages.Response {
+// fallBack answers in place of an error, or returns the error that stays.
+func (c *call) fallBack(ctx context.Context, m *messages.Request, cause error) (*messages.Response, error) {
 	if c.set == nil || errors.Is(cause, context.Canceled) {
-		return nil
+		return nil, cause
 	}
 	var resp *messages.Response
 	if hook := c.set.config.Hooks.Fallback; hook != nil {
-		if err := guard("Fallback", func() (err error) { resp, err = hook(ctx, m, cause); return err }); err != nil {
+		var err error
+		if perr := guard("Fallback", func() error { resp, err = hook(ctx, m, cause); return nil }); perr != nil {
+			return nil, &messages.Error{Code: messages.CodeInternal, Service: c.cell.name, Words: perr.Error(), Err: cause}
+		}
+		if err != nil {
 			c.cell.sys.logger.Error("fallback failed", "service", c.cell.name, "error", err)
 			resp = nil
 		}
@@ -224,12 +231,12 @@ func (c *call) fallBack(ctx context.Context, m *messages.Request, cause error) *
 		}
 	}
 	if resp == nil {
-		return nil
+		return nil, cause
 	}
 	resp.Fallback, resp.Attempts = true, c.attempts
 	c.cell.fallbacks.Add(1)
 	c.spanEvent("fallback", "%v", cause)
-	return resp
+	return resp, nil
 }
 
 // request serves a message from another actor. The work leaves the actor at once.

@@ -15,6 +15,7 @@ type root struct {
 	sys      *System
 	services map[string]*running
 	order    []string
+	names    children
 	closing  chan<- struct{}
 }
 
@@ -58,6 +59,8 @@ func (r *root) Receive(c actor.Context) {
 	case *closeAll:
 		r.closing = m.done
 		c.Stop(c.Self())
+	case *actor.Terminated:
+		r.names.ended(m.Who)
 	case *actor.Stopped:
 		if r.closing != nil {
 			close(r.closing)
@@ -86,12 +89,8 @@ func (r *root) spawn(c actor.Context, run *running) {
 	props := actor.PropsFromProducer(func() actor.Actor {
 		return &supervisor{serviceCell: cell, supervisorState: &cell.supervisor}
 	}, actor.WithMailbox(cell.mailbox.Producer()))
-	pid, err := c.SpawnNamed(props, cell.name)
-	if err != nil { // the name is taken by one of this name that still stops
-		pid = c.Spawn(props)
-	}
-	run.pid = pid
-	cell.pid.Store(pid)
+	run.pid = r.names.spawn(c, props, cell.name)
+	cell.pid.Store(run.pid)
 }
 
 func (r *root) remove(c actor.Context, name string) error {

@@ -2,11 +2,14 @@ package actors
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/understudy-go/understudy/actors/retry"
+	"github.com/understudy-go/understudy/actors/transport"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -62,15 +65,31 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	for c.next() {
 		resp, err = c.roundTrip(req, &body)
 	}
-	if err == nil && resp != nil {
+	if err == nil && c.succeeded() {
 		return resp, nil
 	}
-	failed := c.failure(err)
 	m := &messages.Request{Service: service.name, Method: c.method, Path: req.URL.RequestURI(), Header: messages.Header(req.Header)}
-	if f := c.fallBack(req.Context(), m, failed); f != nil {
+	f, failed := c.fallBack(req.Context(), m, c.failure(err))
+	if f == nil && resp != nil && handOn(resp, failed) {
+		return resp, nil
+	}
+	if resp != nil {
+		_ = resp.Body.Close()
+	}
+	if f != nil {
 		return httpResponse(f, req), nil
 	}
 	return nil, failed
+}
+
+// handOn reports whether the last attempt's answer stands for the error: that is
+// so but where the caller gave up, the system closed or a user's function panicked.
+func handOn(resp *http.Response, failed error) bool {
+	if errors.Is(failed, messages.ErrRetryExhausted) {
+		resp.Header.Set(messages.HeaderError, string(messages.CodeRetryExhausted))
+		return true
+	}
+	return errors.Is(failed, messages.ErrRateLimited)
 }
 
 // roundTrip makes one attempt.
@@ -85,19 +104,23 @@ func (c *call) roundTrip(req *http.Request, body *replay) (*http.Response, error
 	out := req.Clone(c.attemptCtx)
 	var err error
 	if out.Body, err = body.next(); err != nil {
-		c.end(Permanent(err), 0, nil)
+		err = &messages.Error{Code: messages.CodeInvalidRequest, Words: "the request's body cannot be had again", Err: err}
+		c.end(err, 0, nil)
 		return nil, err
 	}
 	c.inject(out.Header)
 	resp, err := t.client.RoundTrip(out)
-	if !body.repeatable() {
-		c.max = c.attempt // the body is used up
+	if body.spent(err) {
+		c.max = c.attempt // no other attempt can have it
 	}
 	if err != nil {
 		c.end(err, 0, nil)
 		return nil, err
 	}
-	c.answered(resp)
+	resp.Request = req
+	if !c.answered(resp) {
+		resp = nil
+	}
 	return resp, nil
 }
 
@@ -121,21 +144,37 @@ func (b *replay) next() (io.ReadCloser, error) {
 	return b.once, nil
 }
 
-// repeatable reports whether there is a body for another attempt.
-func (b *replay) repeatable() bool { return b.once == nil || !b.once.read.Load() }
+// spent reports whether a body that can be had only once is the transport's now,
+// after an attempt that ended so: it was read, or may still be, while the answer
+// is already there.
+func (b *replay) spent(err error) bool {
+	if b.once == nil || !b.once.read.Load() && transport.Unsent(err) {
+		return false
+	}
+	b.once.letGo()
+	return true
+}
 
 // close closes the caller's body, as a RoundTripper must, where no transport does.
 func (b *replay) close() {
-	if b.req.Body != nil && b.repeatable() {
+	switch {
+	case b.once != nil:
+		if !b.once.gone.Load() {
+			b.once.shut()
+		}
+	case b.req.Body != nil:
 		_ = b.req.Body.Close()
 	}
 }
 
-// touch sees whether anybody read the body. A transport closes it without
-// reading when it found no connection; it is kept open then, for another attempt.
+// touch is a body on its way through transports. One that found no connection
+// closes it unread: it is kept open then, for another attempt.
 type touch struct {
 	io.ReadCloser
-	read atomic.Bool // the transport reads in a goroutine of its own
+	read   atomic.Bool // the transport reads in a goroutine of its own
+	closed atomic.Bool // the transport asked for it
+	gone   atomic.Bool // there is no other attempt
+	once   sync.Once
 }
 
 func (t *touch) Read(p []byte) (int, error) {
@@ -144,11 +183,22 @@ func (t *touch) Read(p []byte) (int, error) {
 }
 
 func (t *touch) Close() error {
-	if !t.read.Load() {
-		return nil
+	t.closed.Store(true)
+	if t.gone.Load() || t.read.Load() {
+		t.shut()
 	}
-	return t.ReadCloser.Close()
+	return nil
 }
+
+// letGo leaves the body to the transport that has it.
+func (t *touch) letGo() {
+	t.gone.Store(true)
+	if t.closed.Load() {
+		t.shut()
+	}
+}
+
+func (t *touch) shut() { t.once.Do(func() { _ = t.ReadCloser.Close() }) }
 
 func httpResponse(m *messages.Response, req *http.Request) *http.Response {
 	h := http.Header(m.Header)

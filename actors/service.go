@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"reflect"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -53,9 +54,6 @@ func (t Target) URL() string { return t.t.endpoint.URL }
 
 // Value returns what the hook Open made, nil without one.
 func (t Target) Value() any {
-	if t.t.opened == nil {
-		return nil
-	}
 	if v := t.t.opened.value.Load(); v != nil {
 		return *v
 	}
@@ -66,10 +64,7 @@ func (t Target) Value() any {
 func (t Target) Metadata(key string) string { return t.t.endpoint.Metadata[key] }
 
 func newTarget(e Endpoint, set *settings) (*target, error) {
-	t := &target{endpoint: e}
-	if set.config.Hooks.Open != nil {
-		t.opened = &opened{}
-	}
+	t := &target{endpoint: e, opened: &opened{}}
 	if e.URL == "" {
 		return t, nil
 	}
@@ -80,11 +75,7 @@ func newTarget(e Endpoint, set *settings) (*target, error) {
 
 // checkSettings validates a configuration and derives what is derived from it.
 func checkSettings(service string, c ServiceConfig) (*settings, error) {
-	endpoints := make([]Endpoint, len(c.Endpoints))
-	for i := range endpoints {
-		endpoints[i] = c.Endpoints[i].Clone()
-	}
-	c.Endpoints = endpoints
+	c = c.Clone()
 	if err := c.Validate(); err != nil {
 		code := messages.CodeInvalidConfig
 		var strategy *messages.Error
@@ -162,8 +153,16 @@ func (s *Service) Update(e Endpoint) error {
 func (s *Service) Deregister(id string) error { return s.change(&change{deregister: id}) }
 
 // Configure puts a configuration in force for the next request. Endpoints that
-// it names as they are keep their state; faults change nothing.
+// it names as they are keep their state; one without hooks, as a file's is, keeps
+// those in force; faults change nothing.
 func (s *Service) Configure(c ServiceConfig) error {
+	if cell := s.cell.Load(); cell != nil && reflect.ValueOf(c.Hooks).IsZero() {
+		c.Hooks = cell.settings.Load().given.Hooks
+	}
+	return s.configure(c)
+}
+
+func (s *Service) configure(c ServiceConfig) error {
 	set, err := checkSettings(s.name, c)
 	if err != nil {
 		return err
@@ -179,6 +178,8 @@ func (s *Service) Config() ServiceConfig {
 		return ServiceConfig{}
 	}
 	c := cell.settings.Load().given
+	c.Endpoints = nil
+	c = c.Clone()
 	c.Endpoints = s.Endpoints()
 	return c
 }
@@ -219,7 +220,7 @@ func (s *Service) Endpoint(id string) (Endpoint, error) {
 }
 
 func (s *Service) find(id string) (*endpointCell, error) {
-	if s.cell.Load() == nil {
+	if s.cell.Load() == nil || s.sys.isClosed() {
 		return nil, s.missing()
 	}
 	for _, cell := range s.cells().cells {
@@ -293,13 +294,14 @@ func (s *Service) Acquire(ctx context.Context, opts ...CallOption) (*Lease, erro
 		return nil, c.err
 	}
 	if l.err != nil {
+		c.welcomed = l.welcomed
 		c.refused(l.err)
 		return nil, c.err
 	}
 	if err := (Target{l.target}).t.open(ctx, c.set.config.Hooks.Open); err != nil {
-		c.lease = l
+		c.lease, c.max = l, 1
 		c.end(err, 0, nil)
-		return nil, err
+		return nil, c.failure(err)
 	}
 	h.lease = l
 	return h, nil
@@ -332,7 +334,7 @@ func (s *Service) Check(ctx context.Context, id string) error {
 
 // CheckAll checks every endpoint and returns what failed, by id.
 func (s *Service) CheckAll(ctx context.Context) (map[string]error, error) {
-	if s.cell.Load() == nil {
+	if s.cell.Load() == nil || s.sys.isClosed() {
 		return nil, s.missing()
 	}
 	cells := s.cells().cells
@@ -381,7 +383,7 @@ func (s *Service) History(n int) []messages.Event { return s.sys.events.history(
 func (s *Service) SetHooks(h Hooks) error {
 	c := s.Config()
 	c.Hooks = h
-	return s.Configure(c)
+	return s.configure(c)
 }
 
 func redactURL(raw string) string {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"strconv"
@@ -10,35 +11,39 @@ import (
 	"github.com/understudy-go/understudy/messages"
 )
 
-// discardMax is how much of an answer that is thrown away is read, so that its
-// connection can be used again.
+// keptMax is how much of an answer that is to be tried again is kept, in case
+// nobody else can be asked; reading it lets its connection be used again.
 const (
-	discardMax  = 64 << 10
-	discardIdle = time.Second
+	keptMax  = 64 << 10
+	keptIdle = time.Second
 )
 
-func discard(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, discardMax)
+// keep takes a body into memory; false if it is longer than that or broke.
+func keep(resp *http.Response) bool {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, keptMax+1))
 	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && len(body) <= keptMax
 }
 
 // answered takes an HTTP response whose head has arrived. One that is to be
-// tried again is thrown away; any other is handed on, and its lease goes back
-// when its body ends.
-func (c *call) answered(resp *http.Response) {
+// tried again is taken into memory; any other is handed on, and its lease goes
+// back when its body ends. False says that there is no whole answer to hand on.
+func (c *call) answered(resp *http.Response) (whole bool) {
+	if resp.Body == nil { // a user's function made it
+		resp.Body = http.NoBody
+	}
 	now := c.cell.sys.clock.now()
 	j := c.judge(now, nil, resp.StatusCode, resp.Header)
 	r := c.decide(now, &j, nil, resp.StatusCode)
 	if c.again {
-		c.target.t.client.Stream(resp, discardIdle, func() {}, func(error) {}) // sees to connections after Close
-		discard(resp)
+		c.target.t.client.Stream(resp, keptIdle, func() {}, func(error) {}) // sees to connections after Close
+		whole = keep(resp)
 		c.give(&j, &r, resp.StatusCode)
-		return
-	}
-	if j.outcome.Failed() || c.attempt > 1 && j.code != "" {
-		resp.Header.Set(messages.HeaderError, string(messages.CodeRetryExhausted))
+		return whole
 	}
 	c.stream(resp, j, r)
+	return true
 }
 
 // stream lets the body run without the attempt's deadline but with one between

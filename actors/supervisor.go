@@ -36,7 +36,8 @@ type supervisorState struct {
 type supervisor struct {
 	*serviceCell
 	*supervisorState
-	pids map[*endpointCell]*actor.PID
+	pids  map[*endpointCell]*actor.PID
+	names children
 }
 
 // Messages that only this package sends to a supervisor.
@@ -95,6 +96,8 @@ func (s *supervisor) Receive(c actor.Context) {
 		s.unpark(c, m.cell)
 	case *actor.Started:
 		s.started(c)
+	case *actor.Terminated:
+		s.names.ended(m.Who)
 	case *actor.Stopped:
 		s.mailbox.Close()
 	}
@@ -167,13 +170,17 @@ func (s *supervisor) pick(l *lease) (i int, err *messages.Error) {
 		return 0, s.refusalNow()
 	}
 	req := balance.Request{Key: l.key, Tried: l.tried, Retry: l.retry}
+	var perr error
 	if s.settings.Load().config.Hooks.Pick != nil {
-		return s.pickCustom(req)
+		i, perr = s.pickCustom(req)
+	} else {
+		i, perr = s.balancer.Pick(s.latest, req)
 	}
-	i, perr := s.balancer.Pick(s.latest, req)
 	switch {
-	case perr != nil:
+	case perr == balance.ErrNobody:
 		return 0, s.nobody()
+	case perr != nil:
+		return 0, s.unable(perr)
 	case l.fresh && contains(l.tried, s.cells[i].id):
 		return 0, errAllTried
 	}
@@ -259,7 +266,7 @@ func (s *supervisor) tell(c *endpointCell) {
 // nobody says why no endpoint can be picked, and remembers it until something changes.
 func (s *supervisor) nobody() *messages.Error {
 	var open, sick, cooling, ready int
-	until := time.Duration(0)
+	var until, patience time.Duration
 	for _, c := range s.cells {
 		v := c.seen
 		if !v.status.Ready {
@@ -280,8 +287,11 @@ func (s *supervisor) nobody() *messages.Error {
 		if v.until > 0 && (until == 0 || v.until < until) {
 			until = v.until
 		}
+		if v.patience > 0 && (patience == 0 || v.patience < patience) {
+			patience = v.patience
+		}
 	}
-	e := &messages.Error{Service: s.name}
+	e := &messages.Error{Service: s.name, RetryAfter: patience}
 	switch {
 	case s.removed.Load():
 		return s.gone()
@@ -326,21 +336,22 @@ func (s *supervisor) requestOver(end requestEnd) {
 }
 
 // pickCustom runs a user's strategy, whose panic costs this request alone.
-func (s *supervisor) pickCustom(req balance.Request) (i int, err *messages.Error) {
+func (s *supervisor) pickCustom(req balance.Request) (i int, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = panicked("Pick", r)
-			err.Service = s.name
 		}
 	}()
-	i, perr := s.balancer.Pick(s.latest, req)
-	if perr == balance.ErrNobody {
-		return 0, s.nobody()
+	return s.balancer.Pick(s.latest, req)
+}
+
+// unable is the error of a strategy that could not pick though there was somebody.
+func (s *supervisor) unable(err error) *messages.Error {
+	e := messages.Error{Code: messages.CodeInternal, Err: err}
+	var known *messages.Error
+	if errors.As(err, &known) {
+		e = *known
 	}
-	if errors.As(perr, &err) {
-		e := *err
-		e.Service = s.name
-		return 0, &e
-	}
-	return i, nil
+	e.Service = s.name
+	return &e
 }

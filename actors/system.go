@@ -66,12 +66,13 @@ func New(o Options) *System {
 	if s.actors == nil {
 		s.owned = true
 		// protoactor's own log prints whole messages, with whatever they carry.
+		// For each dead letter's sake a goroutine lives on for the interval.
 		s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 			return slog.New(slog.NewTextHandler(io.Discard, nil))
-		}))
+		}), actor.WithDeadLetterThrottleInterval(time.Millisecond))
 	}
 	s.root = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &root{sys: s, services: make(map[string]*running)}
+		return &root{sys: s, services: make(map[string]*running), names: children{}}
 	}))
 	return s
 }

@@ -43,6 +43,7 @@ type judgement struct {
 	retry      bool
 	code       messages.Code
 	retryAfter time.Duration // what the endpoint asked for, 0 when it did not
+	asGiven    bool          // a classifier or a rule ignores it: what came is the caller's as it is
 }
 
 // permanent marks an error that no retry mends.
@@ -110,7 +111,7 @@ func (r *rules) judge(f *attemptFacts) judgement {
 	case Success:
 		return judgement{outcome: messages.Success}
 	case Ignore:
-		j.outcome, j.retry, j.retryAfter = messages.Ignored, false, 0
+		j = judgement{outcome: messages.Ignored, code: j.code, asGiven: true}
 	case Failure, Retryable:
 		if !j.outcome.Failed() {
 			j.outcome = messages.Failure

@@ -113,7 +113,7 @@ func readOrder(data []byte, into any) error {
 		}
 	}
 	if err != nil {
-		return invalid("the order is not the JSON that is expected: %s", err)
+		return invalid("the order is not the JSON that is expected: %.200s", err)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ type Door struct {
 	ctx       context.Context // of all requests; ends with Close
 	cancel    context.CancelFunc
 	workers   *workers[delivery]
-	publisher publisher
+	publisher *publisher
 	following chan struct{} // closed when the events are at their end
 	closing   sync.Once
 
@@ -119,8 +119,8 @@ func Open(nc *nats.Conn, sys *actors.System, c DoorConfig) (*Door, error) {
 		nc: nc, sys: sys, config: c, log: c.Logger, started: time.Now(),
 		offers:    make(map[string]*offer),
 		following: make(chan struct{}),
+		publisher: newPublisher(nc, c),
 	}
-	d.publisher = publisher{nc: nc, config: c, run: randomToken()}
 	d.workers = newWorkers(inflightMax, delivery.serve)
 	if c.TracerProvider != nil {
 		d.tracer = c.TracerProvider.Tracer("github.com/understudy-go/understudy")
@@ -219,7 +219,8 @@ func (d *Door) draining() bool {
 // get no responders where there is no other node), and returns when every request
 // that had been accepted is answered and the server has the answers. It goes on
 // publishing events and answering operators. When ctx ends first, it returns
-// ctx's error; what is under way goes on.
+// ctx's error; what is under way goes on. It must not be called in a handler of a
+// subscription on the same connection, for which it would wait.
 func (d *Door) Drain(ctx context.Context) error {
 	if d == nil {
 		return nil

@@ -13,7 +13,11 @@ import (
 	"github.com/understudy-go/understudy/cluster/embedded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The throttle of protoactor's dead letters ticks on after its system's end: a
+// trap that is known, PITFALLS.md.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/asynkron/protoactor-go/actor.NewDeadLetter.NewThrottle.func4.1"))
+}
 
 // patience bounds every wait for something that must happen. Nothing waits for
 // it to pass.

@@ -40,7 +40,7 @@ type offerStats struct {
 	Failures   uint64        `json:"failures"`
 	Unanswered uint64        `json:"unanswered"` // the answer could not be sent
 	Inflight   int64         `json:"inflight"`
-	Average    time.Duration `json:"average_ns"` // from the message's arrival to its answer
+	Average    time.Duration `json:"average_ns"` // from a request's arrival to its end
 }
 
 func newOffer(d *Door, name string) (*offer, error) {
@@ -135,20 +135,21 @@ func (o *offer) request(r micro.Request) (*messages.Response, error) {
 	return resp, err
 }
 
-// finish answers and counts.
+// finish counts, so that whoever has the answer finds it counted, and answers.
 func (o *offer) finish(j delivery, resp *messages.Response, err error) {
 	msg, failed := answer(o.service.Name(), resp, err)
-	if j.request.Reply() != "" { // else the caller wants no answer
-		if sent := o.send(j.request.Reply(), msg, resp); sent != nil {
-			failed = sent
-		}
-	}
 	o.requests.Add(1)
 	if failed != nil {
 		o.failures.Add(1)
 	}
 	o.spent.Add(int64(time.Since(j.arrived)))
 	o.inflight.Add(-1)
+	if j.request.Reply() == "" {
+		return // the caller wants no answer
+	}
+	if sent := o.send(j.request.Reply(), msg, resp); sent != nil && failed == nil {
+		o.failures.Add(1)
+	}
 }
 
 // send publishes the answer. One that NATS does not carry is replaced by an error

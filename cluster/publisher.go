@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"strconv"
@@ -19,6 +20,16 @@ type publisher struct {
 	run    string // of this process: sequences begin anew with the next
 	last   string // id of the event before
 	lost   uint64 // since the last one that went out
+}
+
+func newPublisher(nc *nats.Conn, c DoorConfig) *publisher {
+	p := &publisher{nc: nc, config: c, run: randomToken()}
+	p.last = p.id(0)
+	return p
+}
+
+func (p *publisher) id(sequence uint64) string {
+	return p.config.Node + "-" + p.run + "-" + strconv.FormatUint(sequence, 10)
 }
 
 // publish sends e, or drops it where there is no connection: a consumer wants
@@ -44,7 +55,7 @@ func (p *publisher) publish(e *messages.Event) {
 			level = slog.LevelWarn
 		}
 		p.lost++
-		log.Log(nil, level, "an event could not be published", "kind", e.Kind, "error", err) //nolint:staticcheck
+		log.Log(context.Background(), level, "an event could not be published", "kind", e.Kind, "error", err)
 	case p.lost > 0:
 		log.Warn("events were not published", "lost", p.lost)
 		p.lost = 0
@@ -76,7 +87,7 @@ func (p *publisher) cloudEvent(e *messages.Event) *messages.CloudEvent {
 		ce.Subject += "/" + e.Endpoint
 	}
 	if e.Sequence > 0 {
-		p.last = p.config.Node + "-" + p.run + "-" + strconv.FormatUint(e.Sequence, 10)
+		p.last = p.id(e.Sequence)
 		ce.ID = p.last
 	} else { // a loss stands after the last one that was seen
 		ce.ID = p.last + "-lost"

@@ -91,6 +91,16 @@ func (c *HTTPCheck) Expects(status int) bool {
 // Enabled reports whether there is anything to check by.
 func (c Config) Enabled() bool { return c.Hook || c.HTTP != nil || c.TCP != nil }
 
+// Clone returns a copy that shares nothing that can be changed.
+func (c Config) Clone() Config {
+	if c.HTTP != nil {
+		h := *c.HTTP
+		h.Headers, h.Statuses = maps.Clone(h.Headers), slices.Clone(h.Statuses)
+		c.HTTP = &h
+	}
+	return c
+}
+
 // WithDefaults returns c with every zero value that has a default replaced by it.
 // What is off stays off (-1). c and what it points to are left as they are.
 func (c Config) WithDefaults() Config {
