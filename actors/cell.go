@@ -67,10 +67,9 @@ type target struct {
 	cell     *endpointCell
 	endpoint Endpoint
 	client   *httptransport.Client // nil without a URL
-	opened   *opened
 }
 
-// opened is what the hook Open made, shared by the targets of one address.
+// opened is what the hook Open made.
 type opened struct {
 	value atomic.Pointer[any]
 	mu    sync.Mutex
@@ -81,7 +80,7 @@ type opened struct {
 // goroutine; callers that come meanwhile wait for it, as long as their contexts
 // do. After an error the next use tries again.
 func (t *target) open(ctx context.Context, hook func(context.Context, Endpoint) (any, error)) error {
-	o := t.opened
+	o := &t.cell.opened
 	if hook == nil || o.value.Load() != nil {
 		return nil
 	}
@@ -128,17 +127,8 @@ func (o *opened) end() {
 	o.turn = nil
 }
 
-// close disposes of the value and of the connections.
-func (t *target) close(hook func(any) error) error {
-	if t.client != nil {
-		t.client.Close()
-	}
-	v := t.opened.value.Swap(nil)
-	if v == nil || hook == nil {
-		return nil
-	}
-	return guard("Close", func() error { return hook(*v) })
-}
+// take takes the value away, to be closed; nil if there is none.
+func (o *opened) take() *any { return o.value.Swap(nil) }
 
 // endpointCell is what an endpoint is, apart from the actor that runs it: the
 // cores, the counters and the mailbox. It outlives the actor's incarnations, so
@@ -148,7 +138,9 @@ type endpointCell struct {
 	id      string
 	mailbox *mailbox.Mailbox
 	target  atomic.Pointer[target]
-	load    *balance.Load   // written by the endpoint, read by the strategy
+	load    *balance.Load // written by the endpoint, read by the strategy
+	opened  opened
+	gone    atomic.Bool     // off the list and drained: nobody waits for its outcomes
 	usual   balance.Average // the latency of its good calls: what a fair chance is
 
 	// The endpoint's alone from here on.

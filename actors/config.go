@@ -94,7 +94,7 @@ func (e Endpoint) Validate() error {
 			add("url: scheme %q is not supported: http or https", u.Scheme)
 		case u.Hostname() == "":
 			add("url: has no host")
-		case u.Fragment != "" || u.RawQuery != "":
+		case u.Fragment != "" || u.RawQuery != "" || u.ForceQuery:
 			add("url: has a query or a fragment: a base URL has neither")
 		}
 	}

@@ -22,7 +22,13 @@ type endpoint struct {
 
 // Messages that only this package sends to an endpoint.
 type (
-	wake        struct{} // its timer fired
+	wake struct{} // its timer fired
+	// trialAnswered tells that a trial's response has its head: its body may
+	// stream for hours, and nobody else could be tried meanwhile.
+	trialAnswered struct {
+		lease  *lease
+		result result
+	}
 	trafficBack struct{} // the service had none for a while
 	checked     struct{ checkResult }
 	setOutage   struct{ on bool } // half or more of the others are out here
@@ -52,6 +58,9 @@ func (e *endpoint) Receive(c actor.Context) {
 		e.acquire((*lease)(m))
 	case *Outcome:
 		e.finish((*lease)(m))
+	case *trialAnswered:
+		e.judge(e.advance(m.result.ended), m.lease.at, m.lease.permit, &m.result)
+		m.lease.counted = true
 	case *wake:
 		e.wake()
 	case *checked:
@@ -99,11 +108,11 @@ func (e *endpoint) acquire(l *lease) {
 	l.cell, l.permit, l.target = e.endpointCell, permit, e.target.Load()
 	l.due, l.counted = e.overdueAt(l), false
 	e.link(l)
-	e.wakeBy(l.due)
-	e.counters.attempts++
-	if l.retry {
-		e.countRetry(now, l)
+	if l.due > 0 {
+		e.wakeBy(l.due + sweepGrace)
 	}
+	e.counters.attempts++
+	retry, previous := l.retry, l.previous
 	if permit.Trial {
 		if before == breaker.Open {
 			e.emit(now, messages.KindCircuitHalfOpened, messages.Cause{
@@ -111,7 +120,11 @@ func (e *endpoint) acquire(l *lease) {
 		}
 		e.publish(now)
 	}
-	if !l.answer() { // the caller is gone
+	if l.answer() { // from here on the lease is the caller's
+		if retry {
+			e.countRetry(now, previous)
+		}
+	} else {
 		e.breaker.Record(now, permit, messages.Ignored, 0, 0)
 		e.counters.attempts--
 		e.unlink(l)
@@ -137,7 +150,7 @@ func (e *endpoint) admits(now time.Duration) bool {
 
 func (e *endpoint) turnDown(l *lease) {
 	e.counters.refusals++
-	e.sendBack(l)
+	e.sendBack(l, e.mailbox.Left())
 }
 
 // overdueAt is when the lease counts as a timeout: its attempt's deadline or,
@@ -158,10 +171,13 @@ func (e *endpoint) overdueAt(l *lease) time.Duration {
 
 // finish takes a lease back.
 func (e *endpoint) finish(l *lease) {
+	if !l.linked {
+		return // reclaimed meanwhile
+	}
 	e.unlink(l)
 	now := e.advance(l.ended)
 	if !l.counted {
-		e.judge(now, l.permit, &l.result)
+		e.judge(now, l.at, l.permit, &l.result)
 	}
 	e.countRequest(now, l)
 	if e.draining != nil {
@@ -171,7 +187,7 @@ func (e *endpoint) finish(l *lease) {
 }
 
 // judge tells every core what the attempt says.
-func (e *endpoint) judge(now time.Duration, permit breaker.Permit, r *result) {
+func (e *endpoint) judge(now, began time.Duration, permit breaker.Permit, r *result) {
 	e.counters.answered++
 	e.counters.spent += r.latency
 	state, suspect := e.breaker.Epoch(), e.suspicion.Epoch()
@@ -180,7 +196,9 @@ func (e *endpoint) judge(now time.Duration, permit breaker.Permit, r *result) {
 		e.load.Observe(now, r.latency)
 		e.usual.Observe(now, r.latency)
 		e.service.average.Observe(now, r.latency)
-		e.suspicion.GoodCall(r.ended - r.latency)
+		if e.suspicion.GoodCall(began) {
+			e.emit(now, messages.KindSuspicionCleared, messages.Cause{Words: "a call succeeded"})
+		}
 	} else if r.outcome.Failed() {
 		e.failed(now, r)
 	}
@@ -240,12 +258,12 @@ func (e *endpoint) cool(now time.Duration, r *result) {
 }
 
 // countRetry counts an attempt that is not its request's first.
-func (e *endpoint) countRetry(now time.Duration, l *lease) {
+func (e *endpoint) countRetry(now time.Duration, previous string) {
 	e.counters.retries++
-	e.emit(now, messages.KindRetry, messages.Cause{Words: "another try after " + l.previous + " failed"})
-	if l.previous != e.id {
+	e.emit(now, messages.KindRetry, messages.Cause{Words: "another try after " + previous + " failed"})
+	if previous != e.id {
 		e.counters.failovers++
-		e.emit(now, messages.KindFailover, messages.Cause{Words: "instead of " + l.previous, From: l.previous, To: e.id})
+		e.emit(now, messages.KindFailover, messages.Cause{Words: "instead of " + previous, From: previous, To: e.id})
 	}
 }
 
@@ -334,15 +352,19 @@ func (e *endpoint) wake() {
 	e.publish(now)
 }
 
-// overdue counts what has passed its deadline, at its deadline. The lease keeps
+// sweepGrace lets a caller whose attempt ended at its deadline say why: it may
+// have waited for our own connection pool all the time.
+const sweepGrace = 10 * time.Millisecond
+
+// overdue counts what has passed its deadline, as of its deadline. The lease keeps
 // its slot until it comes back; a permit of a trial is given back now.
 func (e *endpoint) overdue(now time.Duration) {
 	for l := e.out; l != nil; {
 		next := l.next
 		switch {
 		case l.counted || l.due == 0 || l.streams.Load():
-		case l.due > now:
-			e.wakeBy(l.due)
+		case l.due+sweepGrace > now:
+			e.wakeBy(l.due + sweepGrace)
 		case l.held != nil:
 			e.reclaim(l)
 		default:
@@ -363,7 +385,7 @@ func (e *endpoint) countOverdue(l *lease) {
 		}
 	}
 	l.counted = true
-	e.judge(e.latest, l.permit, &result{
+	e.judge(e.latest, l.at, l.permit, &result{
 		outcome: outcome, ended: l.due, latency: ran, failure: fmt.Sprintf("no answer in %v", ran.Round(time.Millisecond))})
 }
 
@@ -388,6 +410,7 @@ func (e *endpoint) reclaim(l *lease) {
 
 // checked takes a health check's result.
 func (e *endpoint) checked(r checkResult) {
+	now := e.advance(r.at)
 	e.counters.checks++
 	if !r.ok {
 		e.counters.checkFailures++
@@ -405,21 +428,21 @@ func (e *endpoint) checked(r checkResult) {
 		if !r.ok {
 			e.lastError = r.words
 		}
-		e.suspected(r.at)
+		e.suspected(now)
 	} else if wasSuspect && !e.suspicion.Suspect() {
-		e.emit(r.at, messages.KindSuspicionCleared, messages.Cause{Words: "a health check was good"})
+		e.emit(now, messages.KindSuspicionCleared, messages.Cause{Words: "a health check was good"})
 	}
 	if change.Recovered {
-		e.emit(r.at, messages.KindHealthCheckPassed, messages.Cause{Words: "a health check was good again"})
-		e.breaker.Hasten(r.at)
+		e.emit(now, messages.KindHealthCheckPassed, messages.Cause{Words: "a health check was good again"})
+		e.breaker.Hasten(now)
 	}
 	if change.Failing {
-		e.emit(r.at, messages.KindHealthCheckFailed, messages.Cause{Words: r.words})
+		e.emit(now, messages.KindHealthCheckFailed, messages.Cause{Words: r.words})
 	}
 	if state := e.health.State(); state != before {
-		e.healthMoved(r.at, before, state)
+		e.healthMoved(now, before, state)
 	}
-	e.publish(r.at)
+	e.publish(now)
 }
 
 func (e *endpoint) healthMoved(now time.Duration, before, state health.State) {
@@ -452,7 +475,9 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 	same := reflect.DeepEqual(check, e.check)
 	if !same {
 		e.check = check
-		e.health.Configure(check)
+		if change := e.health.Configure(check); change.Changed() {
+			e.healthMoved(e.latest, change.From, change.To)
+		}
 	}
 	if !same || !sameTransport(before, m.settings) { // a check has connections of its own
 		e.stopProber(c)

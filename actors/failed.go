@@ -28,7 +28,6 @@ func newServiceCell(sys *System, name string, set *settings) (*serviceCell, erro
 	}
 	s.traffic.Store(-int64(idleAfter))
 	s.mailbox = mailbox.New(mailbox.Options{Limit: supervisorMailboxSize, Refuse: s.turnAway, Failed: s.inFlight})
-	s.listen()
 	return s, nil
 }
 
@@ -102,7 +101,14 @@ func newEndpointCell(s *serviceCell, t *target, set *settings) *endpointCell {
 func (e *endpointCell) turnAway(msg any) bool {
 	switch m := msg.(type) {
 	case *Acquire:
-		e.sendBack((*lease)(m))
+		e.sendBack((*lease)(m), nil)
+	case *Outcome:
+		if !e.gone.Load() {
+			return false
+		}
+		if end := m.end; end != requestGoesOn {
+			e.service.mailbox.Post(&requestOver{end}, nil)
+		}
 	case *observe:
 		m.reply <- endpointReport{gone: true}
 	case *operate:
@@ -114,10 +120,10 @@ func (e *endpointCell) turnAway(msg any) bool {
 }
 
 // sendBack has the supervisor look for another endpoint.
-func (e *endpointCell) sendBack(l *lease) {
+func (e *endpointCell) sendBack(l *lease, left *int) {
 	l.refusals++
 	l.tried = append(l.tried, e.id)
-	e.service.mailbox.Post((*Acquire)(l), nil)
+	e.service.mailbox.Post((*Acquire)(l), left)
 }
 
 // inFlight makes good for the message over which the endpoint panicked. It runs
@@ -130,9 +136,10 @@ func (e *endpointCell) inFlight(msg any) {
 			return // it was granted before the panic: its outcome comes
 		}
 		if l.linked {
+			e.breaker.Record(e.latest, l.permit, messages.Ignored, 0, 0)
 			e.unlink(l)
 		}
-		e.sendBack(l)
+		e.sendBack(l, nil)
 	case *Outcome:
 		l := (*lease)(m)
 		if l.linked {

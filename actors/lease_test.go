@@ -99,7 +99,7 @@ func TestAnOverdueTrialFreesItsPermit(t *testing.T) {
 		if b := status(t, s, "e0").Breaker; b != "half_open" {
 			t.Fatalf("breaker is %s in the trial", b)
 		}
-		advance(time.Second)
+		advance(time.Second + sweepGrace)
 		if b := status(t, s, "e0").Breaker; b != "open" {
 			t.Fatalf("breaker is %s after the overdue trial", b)
 		}

@@ -39,11 +39,11 @@ func (s *supervisor) register(c actor.Context, e Endpoint) error {
 	if len(s.cells) >= EndpointsMax {
 		return s.fail(messages.CodeOverloaded, e.ID, "%d endpoints are the most that a service holds", EndpointsMax)
 	}
-	cell, err := s.take(c, e, s.settings.Load())
+	t, err := s.prepare(e, s.settings.Load())
 	if err != nil {
 		return err
 	}
-	s.relist(append(s.cells, cell))
+	s.relist(append(s.cells, s.take(c, t, s.settings.Load())))
 	s.emitNow(messages.KindEndpointRegistered, e.ID, "registered")
 	return nil
 }
@@ -53,12 +53,12 @@ func (s *supervisor) update(c actor.Context, e Endpoint) error {
 	if old == nil {
 		return s.fail(messages.CodeNotFound, e.ID, "endpoint not found")
 	}
-	cell, err := s.replace(c, old, e, s.settings.Load())
+	t, err := s.prepare(e, s.settings.Load())
 	if err != nil {
 		return err
 	}
 	cells := slices.Clone(s.cells)
-	cells[old.index] = cell
+	cells[old.index] = s.replace(c, old, t, s.settings.Load())
 	s.relist(cells)
 	s.emitNow(messages.KindEndpointUpdated, e.ID, "updated")
 	return nil
@@ -82,19 +82,26 @@ func (s *supervisor) configure(c actor.Context, set *settings) error {
 		return err
 	}
 	before := s.settings.Load()
-	cells := make([]*endpointCell, 0, len(set.config.Endpoints))
-	for _, e := range set.config.Endpoints {
-		cell, err := s.byID[e.ID], error(nil)
-		switch {
-		case cell == nil:
-			cell, err = s.take(c, e, set)
-		case !sameEndpoint(cell.target.Load().endpoint, e) || !sameTransport(before, set):
-			cell, err = s.replace(c, cell, e, set)
+	targets := make([]*target, len(set.config.Endpoints)) // nil: as it was
+	for i, e := range set.config.Endpoints {
+		if cell := s.byID[e.ID]; cell != nil && sameEndpoint(cell.target.Load().endpoint, e) && sameTransport(before, set) {
+			continue
 		}
-		if err != nil {
+		if targets[i], err = s.prepare(e, set); err != nil {
 			return err
 		}
-		cells = append(cells, cell)
+	}
+	cells := make([]*endpointCell, len(targets))
+	for i, t := range targets {
+		cell := s.byID[set.config.Endpoints[i].ID]
+		switch {
+		case t == nil:
+			cells[i] = cell
+		case cell == nil:
+			cells[i] = s.take(c, t, set)
+		default:
+			cells[i] = s.replace(c, cell, t, set)
+		}
 	}
 	s.settings.Store(set)
 	s.listen()
@@ -125,61 +132,69 @@ func sameTransport(a, b *settings) bool {
 		reflect.DeepEqual(a.config.Headers, b.config.Headers)
 }
 
-// take makes the endpoint's cell, or takes up the one that is still draining
-// under the same id and address.
-func (s *supervisor) take(c actor.Context, e Endpoint, set *settings) (*endpointCell, error) {
+// prepare makes what an endpoint needs, so that nothing has changed yet where
+// that fails.
+func (s *supervisor) prepare(e Endpoint, set *settings) (*target, error) {
 	e = e.Clone()
 	e.CreatedAt = s.wallNow()
 	e.UpdatedAt = e.CreatedAt
-	key := retiredKey(e)
-	old := s.retired[key]
-	if old == nil {
-		return s.create(c, e, set)
-	}
-	delete(s.retired, key)
-	cell, err := s.replace(c, old, e, set)
-	if err == nil && old.stopped {
-		old.stopped = false
-		s.spawn(c, old)
-	}
-	return cell, err
-}
-
-func (s *supervisor) create(c actor.Context, e Endpoint, set *settings) (*endpointCell, error) {
 	t, err := newTarget(e, set)
 	if err != nil {
 		return nil, s.fail(messages.CodeInvalidConfig, e.ID, "%v", err)
 	}
-	cell := newEndpointCell(s.serviceCell, t, set)
-	s.spawn(c, cell)
-	return cell, nil
+	return t, nil
+}
+
+// take makes the endpoint's cell, or takes up the one that was on the list lately
+// under the same id and address.
+func (s *supervisor) take(c actor.Context, t *target, set *settings) *endpointCell {
+	key := retiredKey(t.endpoint)
+	old := s.retired[key]
+	if old != nil && old.stopped && s.sys.clock.now() >= old.keptUntil {
+		old = nil
+	}
+	delete(s.retired, key)
+	if old == nil {
+		cell := newEndpointCell(s.serviceCell, t, set)
+		s.spawn(c, cell)
+		return cell
+	}
+	if old.stopped {
+		old.stopped = false
+		old.gone.Store(false)
+		t.cell = old
+		old.target.Store(t)
+		s.spawn(c, old)
+		old.mailbox.Post(&setSettings{settings: set}, nil)
+		return old
+	}
+	s.retarget(old, t, set)
+	return old
 }
 
 // replace changes an endpoint. Under the same address it keeps its cell; a new
-// address is a new endpoint with a fresh breaker.
-func (s *supervisor) replace(c actor.Context, cell *endpointCell, e Endpoint, set *settings) (*endpointCell, error) {
+// address is another endpoint.
+func (s *supervisor) replace(c actor.Context, cell *endpointCell, t *target, set *settings) *endpointCell {
+	if cell.target.Load().endpoint.URL != t.endpoint.URL {
+		return s.take(c, t, set)
+	}
+	t.endpoint.CreatedAt = cell.target.Load().endpoint.CreatedAt
+	s.retarget(cell, t, set)
+	return cell
+}
+
+// retarget gives a cell a changed endpoint of the same address. Connections made
+// under other settings serve those who have them, and then close.
+func (s *supervisor) retarget(cell *endpointCell, t *target, set *settings) {
 	before := cell.target.Load()
-	e = e.Clone()
-	e.CreatedAt, e.UpdatedAt = before.endpoint.CreatedAt, s.wallNow()
-	if before.endpoint.URL != e.URL {
-		return s.create(c, e, set)
-	}
-	t, err := newTarget(e, set)
-	if err != nil {
-		return nil, s.fail(messages.CodeInvalidConfig, e.ID, "%v", err)
-	}
 	t.cell = cell
-	if !cell.stopped { // else both are closed
-		t.opened = before.opened
-		if sameTransport(s.settings.Load(), set) {
-			t.client = before.client
-		} else if before.client != nil {
-			before.client.Close()
-		}
+	if sameTransport(s.settings.Load(), set) {
+		t.client = before.client
+	} else if before.client != nil {
+		before.client.Retire()
 	}
 	cell.target.Store(t)
 	cell.mailbox.Post(&setSettings{settings: set}, nil)
-	return cell, nil
 }
 
 // relist puts a list in force: whoever is not on it drains.
@@ -200,6 +215,7 @@ func (s *supervisor) relist(cells []*endpointCell) {
 		}
 	}
 	s.balancer.SetMembers(members)
+	s.refusal = nil
 	for _, cell := range cells {
 		s.settle(cell)
 	}
@@ -210,16 +226,48 @@ func (s *supervisor) relist(cells []*endpointCell) {
 // discovery lets endpoints do, takes up its state.
 func (s *supervisor) retire(cell *endpointCell) {
 	now := s.sys.clock.now()
-	for key, old := range s.retired {
-		if old.stopped && now >= old.keptUntil {
-			delete(s.retired, key)
-		}
+	if len(s.retired) >= retiredMax {
+		s.forget(now)
 	}
 	cell.keptUntil = now + drainTimeout
 	if len(s.retired) < retiredMax {
 		s.retired[retiredKey(cell.target.Load().endpoint)] = cell
 	}
+	if cell.parked { // there is nobody to drain it
+		cell.parked = false
+		s.ended.add(&cell.counters)
+		cell.counters = counters{}
+		s.letGo(cell)
+		return
+	}
 	cell.mailbox.Post(&drainOrder{until: cell.keptUntil}, nil)
+}
+
+// forget lets go of remembered cells whose time is over.
+func (s *supervisor) forget(now time.Duration) {
+	for key, old := range s.retired {
+		if old.stopped && now >= old.keptUntil {
+			delete(s.retired, key)
+		}
+	}
+}
+
+// letGo ends what an endpoint off the list holds.
+func (s *supervisor) letGo(cell *endpointCell) {
+	cell.stopped = true
+	cell.gone.Store(true)
+	s.sys.dispose(cell)
+}
+
+// list is the answer to listCells.
+func (s *supervisor) list() cellList {
+	l := cellList{cells: slices.Clone(s.cells), requests: s.requests, refused: s.refused, ended: s.ended}
+	for cell := range s.pids {
+		if s.byID[cell.id] != cell {
+			l.leaving = append(l.leaving, cell)
+		}
+	}
+	return l
 }
 
 // retiredMax bounds the cells that are remembered.
@@ -234,12 +282,12 @@ func (s *supervisor) drained(c actor.Context, m *endpointDrained) {
 	if s.byID[cell.id] == cell || cell.stopped {
 		return // it came back
 	}
-	cell.stopped = true
 	if pid := s.pids[cell]; pid != nil {
 		delete(s.pids, cell)
+		s.leaving[pid.Id] = true
 		c.Stop(pid)
 	}
-	s.sys.dispose(cell.target.Load())
+	s.letGo(cell)
 	s.stopIfDone(c)
 }
 
@@ -251,7 +299,7 @@ func (s *supervisor) stopIfDone(c actor.Context) {
 }
 
 func (s *supervisor) started(c actor.Context) {
-	s.pids, s.names = make(map[*endpointCell]*actor.PID, len(s.cells)), children{}
+	s.pids, s.leaving = make(map[*endpointCell]*actor.PID, len(s.cells)), leaving{}
 	for _, cell := range s.cells {
 		if !cell.parked {
 			s.spawn(c, cell)
@@ -270,7 +318,7 @@ func (s *supervisor) started(c actor.Context) {
 func (s *supervisor) spawn(c actor.Context, cell *endpointCell) {
 	props := actor.PropsFromProducer(func() actor.Actor { return &endpoint{endpointCell: cell} },
 		actor.WithMailbox(cell.mailbox.Producer()))
-	s.pids[cell] = s.names.spawn(c, props, messages.EscapeToken(cell.id))
+	s.pids[cell] = s.leaving.spawn(c, props, messages.EscapeToken(cell.id))
 }
 
 func newBalancer(set *settings) (*balance.Balancer, error) {

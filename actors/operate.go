@@ -51,6 +51,7 @@ func (s *Service) Operate(ctx context.Context, o Order) error {
 func (e *endpoint) operate(o Order) error {
 	now := e.advance(e.service.sys.clock.now())
 	from := string(e.admin.state)
+	epoch, state := e.breaker.Epoch(), e.breaker.State()
 	switch o.Verb {
 	case VerbReady:
 		e.admin = adminState{state: messages.AdminReady}
@@ -71,8 +72,10 @@ func (e *endpoint) operate(o Order) error {
 	if o.Reason != "" {
 		words += ": " + o.Reason
 	}
-	e.movedAt = now
 	e.emit(now, messages.KindAdminChanged, messages.Cause{Words: words, From: from, To: string(e.admin.state), By: o.By})
+	if e.breaker.Epoch() != epoch && e.breaker.State() != state {
+		e.breakerMoved(now, state)
+	}
 	e.publish(now)
 	return nil
 }

@@ -53,6 +53,7 @@ func (s *supervisor) HandleFailure(_ *actor.ActorSystem, super actor.Supervisor,
 	s.emit(now, messages.KindEndpointParked, cell.id, messages.Cause{
 		Words: fmt.Sprintf("its actor panicked %d times in %v: tried again in %v", panicsMax+1, panicsWithin, parkTime),
 		Until: s.sys.clock.wall(now + parkTime)})
+	s.leaving[child.Id] = true
 	super.StopChildren(child)
 	s.settle(cell)
 	box := s.mailbox

@@ -87,6 +87,11 @@ func (e *endpoint) breakerWords(now time.Duration) string {
 func (s *Service) reports(history int) ([]endpointReport, cellList) {
 	list := s.cells()
 	out := make([]endpointReport, 0, len(list.cells))
+	for _, cell := range list.leaving {
+		r := cell.ask(0)
+		list.ended.add(&r.counters)
+		list.inflight += r.status.Inflight
+	}
 	for _, cell := range list.cells {
 		r := cell.ask(history)
 		if r.gone {
@@ -195,9 +200,10 @@ func (c *counters) add(o *counters) {
 func (s *Service) busy() bool {
 	reports, list := s.reports(0)
 	for i := range reports {
-		if reports[i].status.Inflight > 0 {
-			return true
-		}
+		list.inflight += reports[i].status.Inflight
+	}
+	if list.inflight > 0 {
+		return true
 	}
 	n := s.sum(reports, list)
 	return n.Requests > n.Succeeded+n.Failed+n.Canceled

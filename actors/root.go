@@ -15,8 +15,9 @@ type root struct {
 	sys      *System
 	services map[string]*running
 	order    []string
-	names    children
-	closing  chan<- struct{}
+	leaving  leaving
+	removed  map[string]*serviceCell // by the actor's id: still draining
+	closing  chan<- []*serviceCell
 }
 
 // running is a service that has an actor.
@@ -38,7 +39,8 @@ type (
 	}
 	revive       struct{ cell *serviceCell }
 	listServices struct{ reply chan<- []string }
-	closeAll     struct{ done chan<- struct{} }
+	// closeAll stops everything; done gets the cells, which nobody owns any more.
+	closeAll struct{ done chan<- []*serviceCell }
 )
 
 func (o *order) answerTo(reply chan<- error) { o.reply = reply }
@@ -60,12 +62,28 @@ func (r *root) Receive(c actor.Context) {
 		r.closing = m.done
 		c.Stop(c.Self())
 	case *actor.Terminated:
-		r.names.ended(m.Who)
-	case *actor.Stopped:
-		if r.closing != nil {
-			close(r.closing)
+		delete(r.leaving, m.Who.Id)
+		if r.closing == nil {
+			delete(r.removed, m.Who.Id)
 		}
+	case *actor.Stopped:
+		r.handOver()
 	}
+}
+
+// handOver gives the cells to whoever closes the system.
+func (r *root) handOver() {
+	if r.closing == nil {
+		return
+	}
+	var cells []*serviceCell
+	for _, run := range r.services {
+		cells = append(cells, run.cell)
+	}
+	for _, cell := range r.removed {
+		cells = append(cells, cell)
+	}
+	r.closing <- cells
 }
 
 func (r *root) add(c actor.Context, cell *serviceCell) error {
@@ -80,6 +98,7 @@ func (r *root) add(c actor.Context, cell *serviceCell) error {
 	r.order = append(r.order, cell.name)
 	r.spawn(c, run)
 	r.sys.Service(cell.name).cell.Store(cell)
+	cell.listen()
 	cell.emit(r.sys.clock.now(), messages.KindServiceAdded, "", messages.Cause{Words: "added"})
 	return nil
 }
@@ -89,7 +108,7 @@ func (r *root) spawn(c actor.Context, run *running) {
 	props := actor.PropsFromProducer(func() actor.Actor {
 		return &supervisor{serviceCell: cell, supervisorState: &cell.supervisor}
 	}, actor.WithMailbox(cell.mailbox.Producer()))
-	run.pid = r.names.spawn(c, props, cell.name)
+	run.pid = r.leaving.spawn(c, props, cell.name)
 	cell.pid.Store(run.pid)
 }
 
@@ -104,6 +123,8 @@ func (r *root) remove(c actor.Context, name string) error {
 	run.cell.removed.Store(true)
 	run.cell.emit(r.sys.clock.now(), messages.KindServiceRemoved, "", messages.Cause{Words: "removed"})
 	if run.pid != nil {
+		r.leaving[run.pid.Id] = true
+		r.removed[run.pid.Id] = run.cell
 		run.cell.mailbox.Post(&retireAll{}, nil)
 	}
 	return nil
@@ -126,6 +147,7 @@ func (r *root) HandleFailure(_ *actor.ActorSystem, super actor.Supervisor, child
 		}
 		cell.supervisor.panics = nil
 		run.pid = nil
+		r.leaving[child.Id] = true
 		super.StopChildren(child)
 		root, self := r.sys.actors.Root, r.sys.root
 		r.sys.clock.afterFunc(parkTime, func() { root.Send(self, &revive{cell}) })

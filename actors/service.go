@@ -54,7 +54,7 @@ func (t Target) URL() string { return t.t.endpoint.URL }
 
 // Value returns what the hook Open made, nil without one.
 func (t Target) Value() any {
-	if v := t.t.opened.value.Load(); v != nil {
+	if v := t.t.cell.opened.value.Load(); v != nil {
 		return *v
 	}
 	return nil
@@ -64,7 +64,7 @@ func (t Target) Value() any {
 func (t Target) Metadata(key string) string { return t.t.endpoint.Metadata[key] }
 
 func newTarget(e Endpoint, set *settings) (*target, error) {
-	t := &target{endpoint: e, opened: &opened{}}
+	t := &target{endpoint: e}
 	if e.URL == "" {
 		return t, nil
 	}

@@ -36,8 +36,8 @@ type supervisorState struct {
 type supervisor struct {
 	*serviceCell
 	*supervisorState
-	pids  map[*endpointCell]*actor.PID
-	names children
+	pids    map[*endpointCell]*actor.PID
+	leaving leaving
 }
 
 // Messages that only this package sends to a supervisor.
@@ -58,9 +58,11 @@ type (
 	listCells struct{ reply chan<- cellList }
 	cellList  struct {
 		cells    []*endpointCell
+		leaving  []*endpointCell // off the list, still draining
 		requests uint64
 		refused  uint64
 		ended    counters
+		inflight int // of those that leave
 	}
 	// change asks for a change of the list or of the configuration.
 	change struct {
@@ -84,7 +86,7 @@ func (s *supervisor) Receive(c actor.Context) {
 	case *messages.Request:
 		s.request(c, m)
 	case *listCells:
-		m.reply <- cellList{append([]*endpointCell(nil), s.cells...), s.requests, s.refused, s.ended}
+		m.reply <- s.list()
 	case *change:
 		m.reply <- s.change(c, m)
 	case *endpointDrained:
@@ -97,7 +99,7 @@ func (s *supervisor) Receive(c actor.Context) {
 	case *actor.Started:
 		s.started(c)
 	case *actor.Terminated:
-		s.names.ended(m.Who)
+		delete(s.leaving, m.Who.Id)
 	case *actor.Stopped:
 		s.mailbox.Close()
 	}
@@ -130,6 +132,9 @@ func (s *supervisor) acquire(l *lease) {
 // welcome counts an acquisition that is new here, and asks the retry budget.
 func (s *supervisor) welcome(l *lease) bool {
 	s.latest = max(s.latest, l.at)
+	if !l.only && !l.retry {
+		s.count(l)
+	}
 	if l.deadline > 0 && s.latest >= l.deadline {
 		s.refuse(l, &messages.Error{Code: messages.CodeTimeout, Service: s.name, Words: "the time was up before an endpoint was picked"})
 		return false
@@ -137,21 +142,22 @@ func (s *supervisor) welcome(l *lease) bool {
 	if l.only {
 		return true
 	}
-	if !l.retry {
-		s.requests++
-		s.budget.Request(s.latest)
-		l.welcomed = true
-		if quiet := s.latest - time.Duration(s.traffic.Load()); quiet >= time.Second {
-			s.traffic.Store(int64(s.latest))
-			s.trafficBack(quiet)
-		}
-		return true
-	}
 	if l.charge && !s.budget.Allow(s.latest) {
 		s.refuse(l, &messages.Error{Code: messages.CodeOverloaded, Service: s.name, Words: "the retry budget is used up"})
 		return false
 	}
 	return true
+}
+
+// count counts a request at its first acquisition.
+func (s *supervisor) count(l *lease) {
+	l.welcomed = true
+	s.requests++
+	s.budget.Request(s.latest)
+	if quiet := s.latest - time.Duration(s.traffic.Load()); quiet >= time.Second {
+		s.traffic.Store(int64(s.latest))
+		s.trafficBack(quiet)
+	}
 }
 
 // trafficBack ends the rare checks of a service that saw no traffic for a while.
@@ -200,7 +206,7 @@ func contains(ids []string, id string) bool {
 }
 
 func (s *supervisor) refuse(l *lease, err *messages.Error) {
-	if err != errAllTried {
+	if err != errAllTried && !l.only {
 		s.refused++
 	}
 	l.refuse(err)
@@ -328,6 +334,8 @@ func (s *supervisor) busy() *messages.Error {
 
 func (s *supervisor) requestOver(end requestEnd) {
 	switch end {
+	case requestSucceeded:
+		s.ended.succeeded++
 	case requestFailed:
 		s.ended.failed++
 	case requestCanceled:

@@ -72,7 +72,7 @@ func New(o Options) *System {
 		}), actor.WithDeadLetterThrottleInterval(time.Millisecond))
 	}
 	s.root = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &root{sys: s, services: make(map[string]*running), names: children{}}
+		return &root{sys: s, services: make(map[string]*running), leaving: leaving{}, removed: make(map[string]*serviceCell)}
 	}))
 	return s
 }
@@ -148,22 +148,21 @@ func (s *System) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	services := s.running()
 	s.cancel()
-	done := make(chan struct{})
+	done := make(chan []*serviceCell, 1)
+	var cells []*serviceCell
 	s.actors.Root.Send(s.root, &closeAll{done})
 	select {
-	case <-done:
+	case cells = <-done:
 	case <-time.After(closeTimeout):
 		return &messages.Error{Code: messages.CodeTimeout, Words: fmt.Sprintf("actors did not stop in %v", closeTimeout)}
 	}
-	for _, service := range services { // their actors have stopped: the cells are ours
-		state := &service.cell.Load().supervisor
-		for _, cell := range state.cells {
-			s.closeTarget(cell.target.Load())
+	for _, service := range cells { // their actors have stopped: the cells are ours
+		for _, cell := range service.supervisor.cells {
+			s.closeTarget(cell.target.Load(), cell.opened.take())
 		}
-		for _, cell := range state.retired {
-			s.closeTarget(cell.target.Load())
+		for _, cell := range service.supervisor.retired {
+			s.closeTarget(cell.target.Load(), cell.opened.take())
 		}
 	}
 	s.events.close()
@@ -173,12 +172,23 @@ func (s *System) Close() error {
 	return nil
 }
 
-// dispose closes what a target holds, off the actors.
-func (s *System) dispose(t *target) { s.pool.run(s.ctx, func() { s.closeTarget(t) }) }
+// dispose closes what an endpoint holds, off the actors. What is to be closed is
+// taken now: the endpoint may come back and open anew.
+func (s *System) dispose(cell *endpointCell) {
+	t, v := cell.target.Load(), cell.opened.take()
+	s.pool.run(s.ctx, func() { s.closeTarget(t, v) })
+}
 
-func (s *System) closeTarget(t *target) {
+func (s *System) closeTarget(t *target, v *any) {
+	if t.client != nil {
+		t.client.Close()
+	}
 	service := t.cell.service
-	if err := t.close(service.settings.Load().config.Hooks.Close); err != nil {
+	hook := service.settings.Load().config.Hooks.Close
+	if v == nil || hook == nil {
+		return
+	}
+	if err := guard("Close", func() error { return hook(*v) }); err != nil {
 		s.logger.Error("closing an endpoint's value failed", "service", service.name, "endpoint", t.endpoint.ID, "error", err)
 	}
 }

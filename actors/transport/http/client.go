@@ -83,6 +83,7 @@ type Client struct {
 	mu        sync.Mutex
 	transport *nethttp.Transport // nil until the first request
 	closed    bool
+	retired   bool
 }
 
 // New makes a client alone; for the endpoints of one service use one [Factory].
@@ -233,13 +234,25 @@ func (c *Client) Close() {
 	}
 }
 
-// bodyEnded closes what became idle after Close.
+// Retire closes the idle connections, and those in use when the body of their
+// answer ends, but goes on serving whoever still holds the client.
+func (c *Client) Retire() {
+	c.mu.Lock()
+	c.retired = true
+	t := c.transport
+	c.mu.Unlock()
+	if t != nil {
+		t.CloseIdleConnections()
+	}
+}
+
+// bodyEnded closes what became idle after Close or Retire.
 func (c *Client) bodyEnded() {
 	if c == nil {
 		return // a user's own client made the connection
 	}
 	c.mu.Lock()
-	closed, t := c.closed, c.transport
+	closed, t := c.closed || c.retired, c.transport
 	c.mu.Unlock()
 	if !closed || t == nil {
 		return
