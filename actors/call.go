@@ -80,6 +80,7 @@ type call struct {
 	last     judgement
 	welcomed bool // the supervisor has counted the request
 	lastErr  error
+	told     bool       // the attempt was reported at its head
 	broken   error      // the classifier panicked: that ends the call
 	stopped  string     // why a further attempt was refused
 	err      error      // why the call ends
@@ -159,20 +160,26 @@ func (c *call) next() bool {
 	}
 	c.attempt++
 	l := c.ask(now, c.attempt > 1)
-	if l != nil && l.err == errAllTried {
+	for l != nil && l.err != nil {
+		err := l.err
 		l.free()
-		if !c.wait() {
+		switch {
+		case err == errAllTried:
+			if !c.wait(c.set.config.Retry.Wait(c.attempt-1, c.cell.sys.random())) {
+				return false
+			}
+		case c.attempt > 1 && err.Code == messages.CodeRateLimited && err.RetryAfter > 0:
+			// Every endpoint asked for a pause, and says how long.
+			if !c.wait(err.RetryAfter) {
+				return false
+			}
+		default:
+			c.refused(err)
 			return false
 		}
 		l = c.ask(c.cell.sys.clock.now(), false)
 	}
 	if l == nil {
-		return false
-	}
-	if l.err != nil {
-		err := l.err
-		l.free()
-		c.refused(err)
 		return false
 	}
 	c.lease, c.target = l, Target{l.target}
@@ -212,7 +219,7 @@ func (c *call) park(l *lease) bool {
 		<-l.ready
 		return true
 	}
-	c.welcomed = true // it will be, when its turn comes
+	c.welcomed = !l.only // it will be, when its turn comes
 	if sys.isClosed() {
 		c.fail(&messages.Error{Code: messages.CodeClosed, Service: c.cell.name})
 	} else {
@@ -228,18 +235,40 @@ func (c *call) ready(l *lease) bool {
 	if l.timeout > 0 && (end == 0 || l.at+l.timeout < end) {
 		end = l.at + l.timeout
 	}
-	if end > 0 {
+	if end > 0 || c.method != "" { // a body's idle time needs something to cancel
 		c.own = &attemptContext{Context: c.ctx, clock: &c.cell.sys.clock, deadline: end}
 		c.attemptCtx = c.own
 	}
 	if c.cell.sys.tracer != nil {
 		c.startSpan()
 	}
-	if err := c.target.t.open(c.attemptCtx, c.set.config.Hooks.Open); err != nil {
-		c.end(transport.MarkUnsent(err), 0, nil)
+	if hook := c.set.config.Hooks.Open; hook != nil && !c.open(hook) {
 		return c.next()
 	}
 	return true
+}
+
+// open opens the endpoint's value. A failure is the endpoint's, whatever a
+// classifier says of calls.
+func (c *call) open(hook func(context.Context, Endpoint) (any, error)) bool {
+	opening := true
+	defer func() {
+		if opening { // the hook ended this goroutine
+			c.settle()
+		}
+	}()
+	err := c.target.t.open(c.attemptCtx, hook)
+	opening = false
+	if err == nil {
+		return true
+	}
+	j := judgement{}
+	j.outcome, j.code = transport.Classify(err)
+	j.retry = j.outcome.Failed()
+	now := c.cell.sys.clock.now()
+	r := c.decide(now, &j, transport.MarkUnsent(err), 0)
+	c.give(&j, &r, 0)
+	return false
 }
 
 // end judges the attempt, decides whether another may follow, and returns the lease.
@@ -314,7 +343,7 @@ func (c *call) decide(now time.Duration, j *judgement, err error, status int) re
 
 // give tells whoever asked and returns the lease.
 func (c *call) give(j *judgement, r *result, status int) {
-	if c.options.into != nil || c.set.config.Hooks.OnAttempt != nil {
+	if !c.told && (c.options.into != nil || c.set.config.Hooks.OnAttempt != nil) {
 		c.tell(j, r, status)
 	}
 	if c.span != nil {
@@ -360,9 +389,9 @@ func (c *call) tell(j *judgement, r *result, status int) {
 
 // wait lets the backoff pass before an endpoint is tried a second time; false if
 // there is no time for it.
-func (c *call) wait() bool {
+func (c *call) wait(d time.Duration) bool {
 	sys := c.cell.sys
-	d := max(c.set.config.Retry.Wait(c.attempt-1, sys.random()), c.pause)
+	d = max(d, c.pause)
 	if c.deadline > 0 && sys.clock.now()+d >= c.deadline {
 		c.exhausted()
 		return false

@@ -128,13 +128,6 @@ func (c *attemptContext) headArrived() {
 	}
 }
 
-// expired reports whether its own deadline ended it.
-func (c *attemptContext) expired(now time.Duration) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err == context.DeadlineExceeded || c.deadline > 0 && now >= c.deadline
-}
-
 // cancel ends the context, once.
 func (c *attemptContext) cancel(err error) {
 	c.mu.Lock()

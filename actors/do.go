@@ -10,7 +10,8 @@ import (
 
 // Do calls fn with an endpoint of the service, and again with another one while
 // it fails and the retry policy allows. fn runs in the caller's goroutine and
-// must honour its context. Do judges fn by its error and, when T is
+// must honour its context, which ends when fn returns (but for a response's body,
+// with the body). Do judges fn by its error and, when T is
 // *http.Response, by the status; it returns when fn returns.
 //
 // A failed call's error is a [*messages.Error]: the refusal when no endpoint
@@ -44,7 +45,7 @@ func attempt[T any](c *call, fn func(context.Context, Target) (T, error)) (v T, 
 	defer c.settle()
 	v, err = fn(c.attemptCtx, c.target)
 	if resp, ok := any(&v).(**http.Response); ok && *resp != nil && err == nil {
-		c.answered(*resp)
+		c.handOn(*resp)
 	} else {
 		c.end(err, 0, nil)
 	}

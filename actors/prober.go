@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -33,6 +34,7 @@ type prober struct {
 	schedule health.Schedule
 	timer    Timer
 	cancel   context.CancelFunc // of the check under way
+	hangs    *atomic.Bool       // a check has not returned
 }
 
 // checkFunc is one check; nil means good.
@@ -63,9 +65,9 @@ func (e *endpoint) startProber(c actor.Context) {
 	if check == nil {
 		return
 	}
-	cell, config := e.endpointCell, e.check
+	cell, config, hangs := e.endpointCell, e.check, new(atomic.Bool)
 	e.prober = c.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &prober{cell: cell, config: config, check: check, dispose: dispose}
+		return &prober{cell: cell, config: config, check: check, dispose: dispose, hangs: hangs}
 	}))
 }
 
@@ -122,7 +124,9 @@ func (p *prober) plan(c actor.Context, now time.Duration) {
 	p.timer = sys.clock.afterFunc(wait, func() { root.Send(self, &checkDue{}) })
 }
 
-// run starts a check off the actor.
+// run starts a check off the actor. One that does not end with its context is
+// counted at its timeout; while it hangs no other is begun, and each that is due
+// counts as its repetition.
 func (p *prober) run(c actor.Context, now time.Duration) {
 	if p.cancel != nil {
 		return
@@ -132,15 +136,21 @@ func (p *prober) run(c actor.Context, now time.Duration) {
 	p.cancel = cancel
 	p.schedule.Started(now)
 	root, self := sys.actors.Root, c.Self()
-	check, timeout := p.check, p.config.Timeout
+	if p.hangs.Swap(true) {
+		cancel()
+		root.Send(self, &checkDone{checkResult{at: now, words: "the check before it has not returned"}})
+		return
+	}
+	check, timeout, hangs := p.check, p.config.Timeout, p.hangs
 	sys.pool.run(ctx, func() {
 		defer cancel()
-		root.Send(self, &checkDone{sys.probe(ctx, check, timeout)})
+		root.Send(self, &checkDone{sys.probe(ctx, check, timeout, hangs)})
 	})
 }
 
-// probe makes one check and times it.
-func (s *System) probe(ctx context.Context, check checkFunc, timeout time.Duration) checkResult {
+// probe makes one check and times it. It returns at the timeout at the latest;
+// hangs is false again when the check itself has returned.
+func (s *System) probe(ctx context.Context, check checkFunc, timeout time.Duration, hangs *atomic.Bool) checkResult {
 	begin := s.clock.now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -148,7 +158,25 @@ func (s *System) probe(ctx context.Context, check checkFunc, timeout time.Durati
 		t := s.clock.afterFunc(timeout, func() { cancel(context.DeadlineExceeded) })
 		defer t.Stop()
 	}
-	err := guard("Check", func() error { return check(ctx) })
+	ended := make(chan error, 1)
+	go func() {
+		err := error(&messages.Error{Code: messages.CodeInternal, Words: "Check ended its goroutine"})
+		defer func() {
+			hangs.Store(false)
+			ended <- err
+		}()
+		err = guard("Check", func() error { return check(ctx) })
+	}()
+	var err error
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		select {
+		case err = <-ended: // it was its own end that came second
+		default:
+			err = context.Cause(ctx)
+		}
+	}
 	r := checkResult{at: s.clock.now(), ok: err == nil}
 	r.latency = r.at - begin
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -114,7 +115,7 @@ func (c *call) exchange(m *messages.Request) (*messages.Response, error) {
 		c.end(Permanent(err), 0, nil)
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(c.attemptCtx, c.method, path(m), bytes.NewReader(m.Body))
+	req, err := http.NewRequestWithContext(c.attemptCtx, c.method, "http://endpoint"+path(m), bytes.NewReader(m.Body))
 	if err != nil {
 		err = &messages.Error{Code: messages.CodeInvalidRequest, Service: c.cell.name, Words: "path cannot be parsed"}
 		c.end(err, 0, nil)
@@ -233,10 +234,15 @@ func (c *call) fallBack(ctx context.Context, m *messages.Request, cause error) (
 	if resp == nil {
 		return nil, cause
 	}
-	resp.Fallback, resp.Attempts = true, c.attempts
+	out := *resp // the hook may return the same one again and again
+	out.Header = maps.Clone(resp.Header)
+	if out.Status == 0 {
+		out.Status = http.StatusOK
+	}
+	out.Fallback, out.Attempts = true, c.attempts
 	c.cell.fallbacks.Add(1)
 	c.spanEvent("fallback", "%v", cause)
-	return resp, nil
+	return &out, nil
 }
 
 // request serves a message from another actor. The work leaves the actor at once.
@@ -247,7 +253,11 @@ func (s *supervisor) request(c actor.Context, m *messages.Request) {
 	}
 	service := s.sys.Service(s.name)
 	started := s.sys.pool.tryRun(func() {
-		resp, err := service.Request(extract(s.sys.ctx, m.Header), m)
+		var resp *messages.Response
+		var err error
+		if perr := guard("Handler", func() error { resp, err = service.Request(extract(s.sys.ctx, m.Header), m); return nil }); perr != nil {
+			err = perr
+		}
 		if resp == nil {
 			resp = &messages.Response{}
 		}

@@ -298,12 +298,12 @@ func (s *Service) Acquire(ctx context.Context, opts ...CallOption) (*Lease, erro
 		c.refused(l.err)
 		return nil, c.err
 	}
-	if err := (Target{l.target}).t.open(ctx, c.set.config.Hooks.Open); err != nil {
-		c.lease, c.max = l, 1
-		c.end(err, 0, nil)
+	h.lease = l
+	c.deadline, c.max = 0, 1 // what follows has no timeout
+	if err := l.target.open(ctx, c.set.config.Hooks.Open); err != nil {
+		h.Done(err)
 		return nil, c.failure(err)
 	}
-	h.lease = l
 	return h, nil
 }
 
@@ -316,7 +316,6 @@ func (l *Lease) Done(err error) {
 	if !l.returned.CompareAndSwap(false, true) {
 		return
 	}
-	l.call.max = 1
 	l.call.lease = l.lease
 	l.call.end(err, 0, nil)
 }
@@ -364,7 +363,7 @@ func (e *endpointCell) probe(ctx context.Context) error {
 		return &messages.Error{Code: messages.CodeHealthCheckFailed, Service: e.service.name, Endpoint: e.id, Words: "there is nothing to check: no check is configured and the endpoint has no URL"}
 	}
 	defer dispose()
-	r := e.service.sys.probe(ctx, check, config.Timeout)
+	r := e.service.sys.probe(ctx, check, config.Timeout, new(atomic.Bool))
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

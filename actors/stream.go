@@ -2,9 +2,9 @@ package actors
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/understudy-go/understudy/actors/transport"
@@ -15,11 +15,20 @@ import (
 // nobody else can be asked; reading it lets its connection be used again.
 const (
 	keptMax  = 64 << 10
-	keptIdle = time.Second
+	keptTime = 100 * time.Millisecond
 )
 
-// keep takes a body into memory; false if it is longer than that or broke.
-func keep(resp *http.Response) bool {
+// keep takes a body into memory; false if it is longer than that, broke, or did
+// not come in time.
+func (c *call) keep(resp *http.Response) bool {
+	c.target.t.client.Stream(resp, 0, func() {}, func(error) {}) // sees to connections after Close
+	if c.own == nil {                                            // nothing could end the reading
+		_ = resp.Body.Close()
+		resp.Body = http.NoBody
+		return false
+	}
+	late := c.cell.sys.clock.afterFunc(keptTime, func() { c.own.cancel(errIdle) })
+	defer late.Stop()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, keptMax+1))
 	_ = resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))
@@ -37,8 +46,7 @@ func (c *call) answered(resp *http.Response) (whole bool) {
 	j := c.judge(now, nil, resp.StatusCode, resp.Header)
 	r := c.decide(now, &j, nil, resp.StatusCode)
 	if c.again {
-		c.target.t.client.Stream(resp, keptIdle, func() {}, func(error) {}) // sees to connections after Close
-		whole = keep(resp)
+		whole = c.keep(resp)
 		c.give(&j, &r, resp.StatusCode)
 		return whole
 	}
@@ -46,11 +54,52 @@ func (c *call) answered(resp *http.Response) (whole bool) {
 	return true
 }
 
+// handOn takes the response of a user's own client. Its lease goes back now: the
+// function may have read and closed the body already. The attempt's context lives
+// on without its deadline until the body is closed.
+func (c *call) handOn(resp *http.Response) {
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	own := c.own
+	c.own = nil
+	c.end(nil, resp.StatusCode, resp.Header)
+	if own == nil {
+		return
+	}
+	if c.again {
+		own.cancel(context.Canceled)
+		_ = resp.Body.Close()
+		return
+	}
+	own.headArrived()
+	resp.Body = &ownedBody{resp.Body, own}
+}
+
+// ownedBody ends its attempt's context when it is closed.
+type ownedBody struct {
+	io.ReadCloser
+	own *attemptContext
+}
+
+func (b *ownedBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.own.cancel(context.Canceled)
+	return err
+}
+
 // stream lets the body run without the attempt's deadline but with one between
 // its bytes. The call goes on in the body, so it moves to the heap here.
 func (c *call) stream(resp *http.Response, j judgement, r result) {
+	if c.options.into != nil || c.set.config.Hooks.OnAttempt != nil {
+		c.tell(&j, &r, resp.StatusCode) // now: whoever reads the report may do so at once
+	}
+	if c.lease.permit.Trial {
+		c.lease.cell.mailbox.Post(&trialAnswered{c.lease, r}, nil)
+	}
 	h := new(call)
 	*h = *c
+	h.told = true
 	c.lease, c.own, c.span = nil, nil, nil
 	h.lease.streams.Store(true)
 	cancel := func() {}
@@ -76,13 +125,12 @@ func (c *call) broke(j *judgement, r *result, err error) {
 	if c.ctx.Err() != nil && o != messages.Success {
 		o, code = messages.Ignored, messages.CodeCanceled
 	}
-	if o != messages.Success {
-		j.outcome, j.code = o, code
-		r.outcome, r.end, r.failure = o, requestFailed, "in mid-body: "+transport.Words(err)
+	if o == messages.Success {
+		return
 	}
-}
-
-// retryAfterHeader writes whole seconds, rounded up.
-func retryAfterHeader(d time.Duration) string {
-	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
+	j.outcome, j.code = o, code
+	r.outcome, r.end, r.failure = o, requestFailed, "in mid-body: "+transport.Words(err)
+	if code == messages.CodeCanceled {
+		r.end = requestCanceled
+	}
 }

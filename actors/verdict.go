@@ -190,7 +190,10 @@ func (r *rules) pause(f *attemptFacts, without time.Duration) time.Duration {
 			d = max(0, t.Sub(f.now))
 		}
 	}
-	return max(0, min(d, r.cooldown.Max))
+	if r.cooldown.Max > 0 {
+		d = min(d, r.cooldown.Max)
+	}
+	return max(0, d)
 }
 
 func validHeader(name, value string) bool {

@@ -35,7 +35,7 @@ type window struct {
 	width  time.Duration // of one bucket
 	end    time.Duration // of the newest bucket; zero: the ring has not turned yet
 	newest int
-	sum    tally // of all buckets
+	sum    tally           // of all buckets
 	ring   *[buckets]tally // nil until the first call: most endpoints of a large service see none for long
 }
 
