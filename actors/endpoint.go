@@ -81,7 +81,6 @@ func (e *endpoint) Receive(c actor.Context) {
 		e.draining = m
 		e.wakeBy(m.until)
 		e.drained()
-		e.publish(e.service.sys.clock.now())
 	case *actor.Started:
 		e.startProber(c)
 		e.publish(e.service.sys.clock.now())
@@ -109,7 +108,7 @@ func (e *endpoint) acquire(l *lease) {
 	l.due, l.counted = e.overdueAt(l), false
 	e.link(l)
 	if l.due > 0 {
-		e.wakeBy(l.due + sweepGrace)
+		e.wakeBy(l.sweepAt())
 	}
 	e.counters.attempts++
 	retry, previous := l.retry, l.previous
@@ -356,6 +355,13 @@ func (e *endpoint) wake() {
 // have waited for our own connection pool all the time.
 const sweepGrace = 10 * time.Millisecond
 
+func (l *lease) sweepAt() time.Duration {
+	if l.held != nil {
+		return l.due
+	}
+	return l.due + sweepGrace
+}
+
 // overdue counts what has passed its deadline, as of its deadline. The lease keeps
 // its slot until it comes back; a permit of a trial is given back now.
 func (e *endpoint) overdue(now time.Duration) {
@@ -363,8 +369,8 @@ func (e *endpoint) overdue(now time.Duration) {
 		next := l.next
 		switch {
 		case l.counted || l.due == 0 || l.streams.Load():
-		case l.due+sweepGrace > now:
-			e.wakeBy(l.due + sweepGrace)
+		case l.sweepAt() > now:
+			e.wakeBy(l.sweepAt())
 		case l.held != nil:
 			e.reclaim(l)
 		default:
@@ -507,7 +513,9 @@ func (e *endpoint) publish(now time.Duration) {
 // look decides eligibility and rank from the three things that matter:
 // the operator's word, health, breaker.
 func (e *endpoint) look(now time.Duration) endpointView {
-	ready := e.admin.state == messages.AdminReady && e.draining == nil
+	// Draining is left out: the supervisor knows, and when it takes the endpoint up
+	// again, it may pick it before it hears of that.
+	ready := e.admin.state == messages.AdminReady
 	state := e.breaker.State()
 	v := endpointView{state: state, sick: !e.health.Eligible(), cooling: e.cooling > now}
 	switch {

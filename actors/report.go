@@ -26,7 +26,7 @@ func (e *endpoint) report(history int) endpointReport {
 	t := &e.target.Load().endpoint
 	v := e.look(now)
 	s := describe(t)
-	s.Eligible = v.status.Eligible
+	s.Eligible = v.status.Eligible && e.draining == nil
 	s.Rank = v.status.Rank.String()
 	s.Admin, s.AdminReason = e.admin.state, e.admin.reason
 	if e.draining != nil {

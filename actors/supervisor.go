@@ -214,11 +214,10 @@ func (s *supervisor) refuse(l *lease, err *messages.Error) {
 
 // changed takes up what an endpoint says of itself.
 func (s *supervisor) changed(m *endpointChanged) {
-	if s.byID[m.cell.id] != m.cell {
-		return // taken out meanwhile
-	}
 	m.cell.seen = m.view
-	s.settle(m.cell)
+	if s.byID[m.cell.id] == m.cell { // else taken out meanwhile
+		s.settle(m.cell)
+	}
 }
 
 // settle brings the balancer up to date with one endpoint, and the others when
