@@ -74,7 +74,7 @@ func ExampleDoOr() {
 	list, err := understudy.DoOr(context.Background(), orders, fetch, empty)
 	fmt.Println(list, err)
 	// Output:
-	// orders: every attempt failed after 3 attempts: out of order
+	// orders: all 3 attempts failed: out of order
 	// [] <nil>
 }
 

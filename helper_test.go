@@ -108,9 +108,3 @@ func failOn(bad ...string) func(context.Context, understudy.Target) (string, err
 		return t.ID(), nil
 	}
 }
-
-// stall waits for the end of its context.
-func stall(ctx context.Context, _ understudy.Target) (string, error) {
-	<-ctx.Done()
-	return "", ctx.Err()
-}

@@ -67,41 +67,41 @@ func TestHookClassify(t *testing.T) {
 			return verdict
 		}}})
 	failures := func() uint64 { return status(t, s, "a").Failures + status(t, s, "b").Failures }
-	do := func(v understudy.Verdict, fn func(context.Context, understudy.Target) (string, error)) (string, error, int, uint64) {
+	do := func(v understudy.Verdict, fn func(context.Context, understudy.Target) (string, error)) (string, int, uint64, error) {
 		verdict = v
 		before := failures()
 		var report understudy.Report
 		got, err := understudy.Do(t.Context(), s, fn, understudy.Into(&report))
-		return got, err, len(report.Attempts), failures() - before
+		return got, len(report.Attempts), failures() - before, err
 	}
 
-	_, err, attempts, failed := do(understudy.Ignore, fail)
+	_, attempts, failed, err := do(understudy.Ignore, fail)
 	require.Equal(t, errBroken, err, "as the function gave it")
 	require.Equal(t, 1, attempts)
 	require.Zero(t, failed)
 	require.Equal(t, "a", judged[0].Endpoint)
 	require.Equal(t, errBroken, judged[0].Err)
 
-	_, err, attempts, failed = do(understudy.Success, fail)
+	_, attempts, failed, err = do(understudy.Success, fail)
 	require.Equal(t, errBroken, err, "it counts for the endpoint and is still an error")
 	require.Equal(t, 1, attempts)
 	require.Zero(t, failed)
 
-	_, err, attempts, failed = do(understudy.Auto, fail)
+	_, attempts, failed, err = do(understudy.Auto, fail)
 	coded(t, err, messages.CodeRetryExhausted)
 	require.EqualValues(t, attempts, failed)
 	require.Equal(t, 3, attempts)
 
-	_, err, attempts, failed = do(understudy.Failure, fail)
+	_, attempts, failed, err = do(understudy.Failure, fail)
 	coded(t, err, messages.CodeRetryExhausted)
 	require.EqualValues(t, attempts, failed)
 
-	_, err, attempts, failed = do(understudy.Retryable, say)
+	_, attempts, failed, err = do(understudy.Retryable, say)
 	coded(t, err, messages.CodeRetryExhausted)
 	require.Equal(t, 3, attempts, "a value that is no good")
 	require.EqualValues(t, 3, failed)
 
-	got, err, attempts, failed := do(understudy.Success, say)
+	got, attempts, failed, err := do(understudy.Success, say)
 	require.NoError(t, err)
 	require.NotEmpty(t, got)
 	require.Equal(t, 1, attempts)

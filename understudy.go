@@ -54,6 +54,7 @@ type (
 	Retry       = retry.Config
 	Backoff     = retry.Backoff
 	RetryBudget = retry.BudgetConfig
+	Jitter      = retry.Jitter
 	Pool        = httptransport.Pool
 	TLS         = httptransport.TLS
 
@@ -65,6 +66,12 @@ type (
 
 // Off turns a number or a duration of a configuration off.
 const Off = actors.Off
+
+// Jitters of a retry's waits, besides a duration that is added.
+const (
+	FullJitter = retry.FullJitter
+	NoJitter   = retry.NoJitter
+)
 
 // Verdicts of a classifier.
 const (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -168,8 +169,8 @@ func (c *call) next() bool {
 			if !c.wait(c.set.config.Retry.Wait(c.attempt-1, c.cell.sys.random())) {
 				return false
 			}
-		case c.attempt > 1 && err.Code == messages.CodeRateLimited && err.RetryAfter > 0:
-			// Every endpoint asked for a pause, and says how long.
+		case c.attempt > 1 && err.Code == messages.CodeRateLimited && err.RetryAfter <= c.set.config.Retry.Backoff.Max:
+			// Every endpoint asked for a pause, one no longer than a backoff may be.
 			if !c.wait(err.RetryAfter) {
 				return false
 			}
@@ -196,6 +197,9 @@ func (c *call) ask(now time.Duration, fresh bool) *lease {
 		l.tried = append(l.tried, c.tried...)
 	}
 	c.cell.mailbox.Post((*Acquire)(l), nil)
+	if c.cell.woke.Load() && c.cell.woke.Swap(false) {
+		runtime.Gosched() // somebody who waited can go on: a goroutine that never waits must let them
+	}
 	if l.state.Load() != leaseAnswered && !c.park(l) {
 		return nil
 	}
@@ -391,7 +395,6 @@ func (c *call) tell(j *judgement, r *result, status int) {
 // there is no time for it.
 func (c *call) wait(d time.Duration) bool {
 	sys := c.cell.sys
-	d = max(d, c.pause)
 	if c.deadline > 0 && sys.clock.now()+d >= c.deadline {
 		c.exhausted()
 		return false
@@ -482,11 +485,14 @@ func (c *call) lastFailure() error {
 	if c.last.code == messages.CodeInternal { // a user's function panicked, whatever came before
 		e.Code = messages.CodeInternal
 	}
-	if e.Err == nil && len(c.attempts) > 0 {
-		e.Words = c.attempts[len(c.attempts)-1].Words
+	if n := len(c.attempts); e.Err == nil && n > 0 {
+		e.Words = c.attempts[n-1].Words
+		if n > 1 {
+			e.Words = fmt.Sprintf("all %d attempts failed, the last: %s", n, e.Words)
+		}
 	}
 	if c.stopped != "" {
-		e.Words = "not tried again, for " + c.stopped
+		e.Words = fmt.Sprintf("%d of at most %d attempts failed, and no other is made: %s", len(c.attempts), c.max, c.stopped)
 	}
 	return e
 }

@@ -32,6 +32,7 @@ type serviceCell struct {
 	// draining refuses new requests.
 	draining atomic.Bool
 	removed  atomic.Bool
+	woke     atomic.Bool // a caller that waited was answered: see ask
 	// load is what the endpoints share for the latency penalty.
 	average   balance.Average
 	listening atomic.Bool // OnTransition has its goroutine
@@ -166,6 +167,8 @@ type endpointCell struct {
 	index     int           // in its list
 	seen      endpointView  // what the endpoint last said
 	outage    bool          // it was told that half of the others are out
+	listed    bool          // it is on the list
+	drain     *drainOrder   // the newest
 	stopped   bool          // it is off the list and has no actor
 	keptUntil time.Duration // when a cell off the list is forgotten
 	parked    bool          // its actor failed again and again: left alone for a while

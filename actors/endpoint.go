@@ -293,14 +293,16 @@ func (e *endpoint) breakerMoved(now time.Duration, before breaker.State) {
 	switch state {
 	case breaker.Open:
 		kind = messages.KindCircuitOpened
+		until := e.breaker.OpenUntil()
+		if until == 0 {
+			break // an operator's word, not a failure's
+		}
 		cause.Words += e.last()
 		cause.LastError = e.lastError
 		n := e.breaker.Counts(now)
 		cause.Failures = max(n.Consecutive, n.Failures)
-		if until := e.breaker.OpenUntil(); until > 0 {
-			cause.Until = e.service.sys.clock.wall(until)
-			e.wakeBy(until)
-		}
+		cause.Until = e.service.sys.clock.wall(until)
+		e.wakeBy(until)
 	case breaker.HalfOpen:
 		kind = messages.KindCircuitHalfOpened
 	}
@@ -495,7 +497,7 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 // drained tells the supervisor when nothing is left, or no time.
 func (e *endpoint) drained() {
 	if e.inflight == 0 || e.service.sys.clock.now() >= e.draining.until {
-		e.service.mailbox.Post(&endpointDrained{cell: e.endpointCell, counters: e.counters}, nil)
+		e.service.mailbox.Post(&endpointDrained{cell: e.endpointCell, order: e.draining, counters: e.counters}, nil)
 		e.counters = counters{}
 	}
 }

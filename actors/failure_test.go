@@ -75,13 +75,7 @@ func TestAnAcquireInFlightAtAPanicIsServedElsewhere(t *testing.T) {
 // After repeated panics an endpoint is parked: unhealthy, said aloud, tried again later.
 func TestAnEndpointThatPanicsAgainAndAgainIsParked(t *testing.T) {
 	virtual(t, ServiceConfig{Endpoints: endpoints(2)}, func(t *testing.T, s *Service) {
-		cell := s.endpointCell(t, "e0")
-		for range panicsMax + 1 {
-			crash(cell)
-		}
-		if n := count(s, messages.KindEndpointParked); n != 1 {
-			t.Fatalf("parked %d times: %v", n, kinds(s))
-		}
+		park(t, s, "e0")
 		if e := status(t, s, "e0"); e.Health != "unhealthy" || e.HealthReason == "" {
 			t.Errorf("%+v", e)
 		}
@@ -230,4 +224,58 @@ func TestCloseAnswersThoseWhoWait(t *testing.T) {
 			t.Errorf("after Close: %v", err)
 		}
 	})
+}
+
+// A parked endpoint that is taken out and comes back serves, at once or later.
+func TestAParkedEndpointThatComesBackServes(t *testing.T) {
+	for name, away := range map[string]time.Duration{"at once": 0, "later": parkTime + 10*time.Second} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, ServiceConfig{Endpoints: endpoints(1)}, func(t *testing.T, s *Service) {
+				park(t, s, "e0")
+				if err := s.Deregister("e0"); err != nil {
+					t.Fatal(err)
+				}
+				advance(away)
+				if err := s.Register(Endpoint{ID: "e0"}); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if id, err := Do(t.Context(), s, good); err != nil || id != "e0" {
+					t.Errorf("%q, %v", id, err)
+				}
+				settled(t, s)
+			})
+		})
+	}
+}
+
+// There is no actor that could drain a parked endpoint: its value is closed when it is taken out.
+func TestAParkedEndpointThatIsTakenOutClosesItsValue(t *testing.T) {
+	c, closed := opening(1)
+	virtual(t, c, func(t *testing.T, s *Service) {
+		_, _ = Do(t.Context(), s, good)
+		park(t, s, "e0")
+		if err := s.Deregister("e0"); err != nil {
+			t.Fatal(err)
+		}
+		advance(parkTime + time.Second)
+		if n := closed.Load(); n != 1 {
+			t.Errorf("closed %d times", n)
+		}
+		if st := s.Stats(); st.Succeeded != 1 {
+			t.Errorf("what it counted went with it: %+v", st)
+		}
+	})
+}
+
+// park has an endpoint panic until it is left alone.
+func park(t *testing.T, s *Service, id string) {
+	t.Helper()
+	cell := s.endpointCell(t, id)
+	for range panicsMax + 1 {
+		crash(cell)
+	}
+	if n := count(s, messages.KindEndpointParked); n != 1 {
+		t.Fatalf("parked %d times: %v", n, kinds(s))
+	}
 }

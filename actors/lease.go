@@ -108,6 +108,7 @@ func (l *lease) free() {
 func (l *lease) answer() bool {
 	switch l.state.Swap(leaseAnswered) {
 	case leaseParked:
+		l.service.woke.Store(true)
 		l.ready <- struct{}{}
 	case leaseAbandoned:
 		return false

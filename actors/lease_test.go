@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/breaker"
 	"github.com/understudy-go/understudy/actors/retry"
 	"github.com/understudy-go/understudy/messages"
@@ -188,6 +189,112 @@ func TestAForgottenLeaseIsReclaimed(t *testing.T) {
 		l.Done(nil)
 		if e := status(t, s, "e0"); e.Inflight != 0 || e.Failures != 0 {
 			t.Errorf("%+v", e)
+		}
+	})
+}
+
+// A lease that was reclaimed while its value was still being opened comes back once.
+func TestALeaseReclaimedWhileItOpensComesBackOnce(t *testing.T) {
+	c := ServiceConfig{Endpoints: endpoints(1)}
+	c.Hooks.Open = func(context.Context, Endpoint) (any, error) {
+		<-time.After(leaseMax + time.Second)
+		return nil, errBoom
+	}
+	virtual(t, c, func(t *testing.T, s *Service) {
+		if _, err := s.Acquire(t.Context()); err == nil {
+			t.Error("a lease without its value")
+		}
+		settled(t, s)
+		if n := status(t, s, "e0").Inflight; n != 0 {
+			t.Errorf("%d in flight", n)
+		}
+	})
+}
+
+// No timeout applies to a lease: one that is returned late with an error failed by that error.
+func TestALeaseReturnedLateFailedByItsError(t *testing.T) {
+	virtual(t, ServiceConfig{Endpoints: endpoints(1)}, func(t *testing.T, s *Service) {
+		l, err := s.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		advance(40 * time.Second)
+		l.Done(errBoom)
+		settled(t, s)
+		if e := status(t, s, "e0"); e.Timeouts != 0 || e.Failures != 1 || e.LastError != errBoom.Error() {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
+// Who only chooses and gives up in the queue was no request; who wanted more was one.
+func TestASelectionThatIsGivenUpIsNoRequest(t *testing.T) {
+	var block chan struct{} // of the bubble
+	c := ServiceConfig{Endpoints: endpoints(1)}
+	c.Hooks.Pick = func(string, []balance.Candidate) int { <-block; return 0 }
+	virtual(t, c, func(t *testing.T, s *Service) {
+		block = make(chan struct{})
+		var callers sync.WaitGroup
+		callers.Go(func() { _, _ = Do(context.Background(), s, good) }) // it is in Pick
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		defer cancel()
+		callers.Go(func() {
+			if _, err := s.Select(ctx); code(err) != messages.CodeTimeout {
+				t.Errorf("Select: %v", err)
+			}
+		})
+		callers.Go(func() {
+			if _, err := Do(ctx, s, good); code(err) != messages.CodeTimeout {
+				t.Errorf("Do: %v", err)
+			}
+		})
+		advance(10 * time.Millisecond)
+		close(block)
+		callers.Wait()
+		settled(t, s)
+		if st := s.Stats(); st.Requests != 2 || st.Succeeded != 1 || st.Failed != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// abandoned posts an acquisition whose caller is gone.
+func abandoned(s *Service, at, deadline time.Duration, retry bool) *lease {
+	l := newLease(s.cell.Load())
+	l.at, l.deadline, l.timeout, l.key = at, deadline, 0, ""
+	l.retry, l.previous = retry, "e9"
+	l.state.Store(leaseAbandoned)
+	s.cell.Load().mailbox.Post((*Acquire)(l), nil)
+	synctest.Wait()
+	return l
+}
+
+// A request that gave up before its turn, and whose time was up at its turn, is
+// counted: its caller has told of its end already.
+func TestARequestThatIsTooLateAtItsTurnIsCounted(t *testing.T) {
+	virtual(t, ServiceConfig{Endpoints: endpoints(1)}, func(t *testing.T, s *Service) {
+		now := s.sys.clock.now() + time.Second
+		s.cell.Load().mailbox.Post(&requestOver{requestFailed}, nil)
+		l := abandoned(s, now, now-time.Millisecond, false)
+		if l.err == nil || l.err.Code != messages.CodeTimeout {
+			t.Fatalf("got %v", l.err)
+		}
+		settled(t, s)
+		if st := s.Stats(); st.Requests != 1 || st.Failed != 1 || st.Attempts != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// A retry whose caller is gone before it is granted is no retry.
+func TestAnAbandonedRetryIsNotCounted(t *testing.T) {
+	virtual(t, ServiceConfig{Endpoints: endpoints(1)}, func(t *testing.T, s *Service) {
+		abandoned(s, s.sys.clock.now(), 0, true)
+		settled(t, s)
+		st := s.Stats()
+		if st.Attempts != 0 || st.Retries != 0 || st.Failovers != 0 || count(s, messages.KindRetry)+count(s, messages.KindFailover) != 0 {
+			t.Errorf("%+v %v", st, kinds(s))
 		}
 	})
 }

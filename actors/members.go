@@ -43,8 +43,7 @@ func (s *supervisor) register(c actor.Context, e Endpoint) error {
 	if err != nil {
 		return err
 	}
-	s.relist(append(s.cells, s.take(c, t, s.settings.Load())))
-	s.emitNow(messages.KindEndpointRegistered, e.ID, "registered")
+	s.relist(append(slices.Clone(s.cells), s.take(c, t, s.settings.Load())))
 	return nil
 }
 
@@ -60,7 +59,9 @@ func (s *supervisor) update(c actor.Context, e Endpoint) error {
 	cells := slices.Clone(s.cells)
 	cells[old.index] = s.replace(c, old, t, s.settings.Load())
 	s.relist(cells)
-	s.emitNow(messages.KindEndpointUpdated, e.ID, "updated")
+	if cells[old.index] == old { // else the list tells
+		s.emitNow(messages.KindEndpointUpdated, e.ID, "updated")
+	}
 	return nil
 }
 
@@ -70,7 +71,6 @@ func (s *supervisor) deregister(id string) error {
 		return s.fail(messages.CodeNotFound, id, "endpoint not found")
 	}
 	s.relist(slices.Delete(slices.Clone(s.cells), cell.index, cell.index+1))
-	s.emitNow(messages.KindEndpointRemoved, id, "deregistered")
 	return nil
 }
 
@@ -197,7 +197,8 @@ func (s *supervisor) retarget(cell *endpointCell, t *target, set *settings) {
 	cell.mailbox.Post(&setSettings{settings: set}, nil)
 }
 
-// relist puts a list in force: whoever is not on it drains.
+// relist puts a list in force, and tells who is new on it and who has gone:
+// whoever is not on it drains.
 func (s *supervisor) relist(cells []*endpointCell) {
 	old := s.cells
 	s.cells = cells
@@ -209,15 +210,30 @@ func (s *supervisor) relist(cells []*endpointCell) {
 		s.byID[cell.id] = cell
 		members[i] = balance.Member{ID: cell.id, Weight: e.Weight, Priority: e.Priority, Load: cell.load}
 	}
+	replaced := make(map[string]bool)
 	for _, cell := range old {
-		if s.byID[cell.id] != cell {
-			s.retire(cell)
+		if s.byID[cell.id] == cell {
+			continue
+		}
+		cell.listed = false
+		s.retire(cell)
+		if replaced[cell.id] = s.byID[cell.id] != nil; !replaced[cell.id] {
+			s.emitNow(messages.KindEndpointRemoved, cell.id, "taken off the list")
 		}
 	}
 	s.balancer.SetMembers(members)
 	s.refusal = nil
 	for _, cell := range cells {
 		s.settle(cell)
+		if cell.listed {
+			continue
+		}
+		cell.listed = true
+		if replaced[cell.id] {
+			s.emitNow(messages.KindEndpointUpdated, cell.id, "at another address")
+		} else {
+			s.emitNow(messages.KindEndpointRegistered, cell.id, "registered")
+		}
 	}
 }
 
@@ -240,7 +256,8 @@ func (s *supervisor) retire(cell *endpointCell) {
 		s.letGo(cell)
 		return
 	}
-	cell.mailbox.Post(&drainOrder{until: cell.keptUntil}, nil)
+	cell.drain = &drainOrder{until: cell.keptUntil}
+	cell.mailbox.Post(cell.drain, nil)
 }
 
 // forget lets go of remembered cells whose time is over.
@@ -279,8 +296,8 @@ func retiredKey(e Endpoint) string { return e.ID + "\x00" + e.URL }
 func (s *supervisor) drained(c actor.Context, m *endpointDrained) {
 	cell := m.cell
 	s.ended.add(&m.counters)
-	if s.byID[cell.id] == cell || cell.stopped {
-		return // it came back
+	if s.byID[cell.id] == cell || cell.stopped || cell.drain != m.order {
+		return // it came back, and may be leaving again
 	}
 	if pid := s.pids[cell]; pid != nil {
 		delete(s.pids, cell)

@@ -273,3 +273,51 @@ func TestRemoveService(t *testing.T) {
 		}
 	})
 }
+
+// A configuration in which one endpoint cannot be made changes none of the others.
+func TestAConfigurationIsInForceWholeOrNotAtAll(t *testing.T) {
+	virtual(t, ServiceConfig{Endpoints: endpoints(1)}, func(t *testing.T, s *Service) {
+		next := ServiceConfig{Endpoints: []Endpoint{{ID: "e0", Metadata: map[string]string{"k": "new"}}, {ID: "e1"}, {ID: "e2", URL: "http://h/?"}}}
+		if next.Validate() == nil {
+			t.Error("a base URL with a query is taken for valid")
+		}
+		set, err := newSettings(next) // past the validation: the fault is found when the endpoint is made
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.change(&change{settings: set}); code(err) != messages.CodeInvalidConfig {
+			t.Errorf("got %v", err)
+		}
+		synctest.Wait()
+		if e, _ := s.Endpoint("e0"); e.Metadata["k"] == "new" || !slices.Equal(ids(s), []string{"e0"}) {
+			t.Errorf("half of it is in force: %+v %v", e, ids(s))
+		}
+		pid := s.PID()
+		if err := s.sys.RemoveService("svc"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if p, there := s.sys.actors.ProcessRegistry.GetLocal(pid.Id); there {
+			t.Errorf("the supervisor waits for what it began: %T", p)
+		}
+	})
+}
+
+// Why nobody can be picked is remembered no longer than the list on which it was so.
+func TestTheReasonForARefusalFollowsTheList(t *testing.T) {
+	virtual(t, ServiceConfig{Endpoints: endpoints(1)}, func(t *testing.T, s *Service) {
+		if err := s.Operate(t.Context(), Order{Endpoint: "e0", Verb: VerbForceOpen}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := Do(t.Context(), s, good); code(err) != messages.CodeCircuitOpen {
+			t.Fatal(err)
+		}
+		if err := s.Deregister("e0"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Do(t.Context(), s, good); code(err) != messages.CodeNoEndpoints {
+			t.Errorf("got %v", err)
+		}
+	})
+}

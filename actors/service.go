@@ -126,7 +126,9 @@ func (s *serviceCell) seed(set *settings) error {
 		if err != nil {
 			return &messages.Error{Code: messages.CodeInvalidConfig, Service: s.name, Endpoint: e.ID, Err: err}
 		}
-		s.supervisor.cells = append(s.supervisor.cells, newEndpointCell(s, t, set))
+		cell := newEndpointCell(s, t, set)
+		cell.listed = true
+		s.supervisor.cells = append(s.supervisor.cells, cell)
 	}
 	return nil
 }

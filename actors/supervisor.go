@@ -48,6 +48,7 @@ type (
 	}
 	endpointDrained struct {
 		cell     *endpointCell
+		order    *drainOrder
 		counters counters
 	}
 	unpark    struct{ cell *endpointCell }

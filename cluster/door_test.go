@@ -331,7 +331,7 @@ func TestLastAnswerIsHandedOn(t *testing.T) {
 	equal(t, reply.Header.Get("Understudy-Attempts"), "2")
 	equal(t, reply.Header.Get("Understudy-Error"), "RETRY_EXHAUSTED")
 	equal(t, reply.Header.Get("Nats-Service-Error-Code"), "503")
-	equal(t, reply.Header.Get("Nats-Service-Error"), "RETRY_EXHAUSTED: status 503")
+	equal(t, reply.Header.Get("Nats-Service-Error"), "RETRY_EXHAUSTED: all 2 attempts failed, the last: status 503")
 
 	reply = n.ask(t, "orders", nats.Header{"Understudy-Path": {"/404"}}, "")
 	equal(t, reply.Header.Get("Understudy-Status"), "404")

@@ -44,5 +44,4 @@ func TestTheExampleRepeatsTheDefaults(t *testing.T) {
 	f := mustLoad(t, string(Example()))
 	require.Equal(t, mustLoad(t, "defaults: {}").WithDefaults().Defaults, f.WithDefaults().Defaults)
 	require.Equal(t, mustLoad(t, "nats: {embedded: {}}").WithDefaults().NATS, f.WithDefaults().NATS)
-	require.Equal(t, mustLoad(t, "").WithDefaults().Admin, f.Admin)
 }

@@ -9,9 +9,6 @@ import (
 	"github.com/understudy-go/understudy/messages"
 )
 
-// DefaultAdmin is where the administrative API listens unless told otherwise.
-const DefaultAdmin = "127.0.0.1:7081"
-
 // File is everything that a node can be told, as it was written: zero is the
 // default, -1 is off.
 type File struct {
@@ -68,25 +65,17 @@ func (n NATS) WithDefaults() NATS {
 	return n
 }
 
-// Admin is the administrative door: /livez, /readyz, /metrics and the API.
+// Admin is the administrative door: /livez and /readyz.
 type Admin struct {
-	// Listen is host:port. Zero: 127.0.0.1:7081; "off": none.
+	// Listen is host:port, 127.0.0.1:7081 by custom. Zero or "off": none, so that
+	// several nodes start on one machine without a word.
 	Listen string `yaml:"listen"`
-}
-
-// WithDefaults returns a with its zero fields filled in.
-func (a Admin) WithDefaults() Admin {
-	if a.Listen == "" {
-		a.Listen = DefaultAdmin
-	}
-	return a
 }
 
 // WithDefaults returns f with every default filled in, and shares nothing that
 // it changes with f.
 func (f File) WithDefaults() File {
 	f.NATS = f.NATS.WithDefaults()
-	f.Admin = f.Admin.WithDefaults()
 	if f.Prefix == "" {
 		f.Prefix = messages.DefaultPrefix
 	}

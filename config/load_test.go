@@ -106,7 +106,7 @@ func TestNothingIsFine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := mustLoad(t, text)
 			require.Empty(t, f.Services)
-			require.Equal(t, "127.0.0.1:7081", f.WithDefaults().Admin.Listen)
+			require.Empty(t, f.WithDefaults().Admin.Listen)
 			require.Equal(t, "understudy", f.WithDefaults().Prefix)
 		})
 	}

@@ -76,7 +76,7 @@ func (c Code) words() string {
 	case CodeInternal:
 		return "internal error"
 	case CodeRetryExhausted:
-		return "every attempt failed"
+		return "the attempt failed"
 	case CodeClosed:
 		return "shut down"
 	}
@@ -118,13 +118,17 @@ func (e *Error) Error() string {
 		}
 		b.WriteString(": ")
 	}
-	if e.Words != "" {
+	n := len(e.Attempts)
+	switch {
+	case e.Words != "":
 		b.WriteString(e.Words)
-	} else {
+	case e.Code == CodeRetryExhausted && n > 1:
+		fmt.Fprintf(&b, "all %d attempts failed", n)
+	default:
 		b.WriteString(e.Code.words())
-	}
-	if n := len(e.Attempts); n > 1 {
-		fmt.Fprintf(&b, " after %d attempts", n)
+		if n > 1 {
+			fmt.Fprintf(&b, " after %d attempts", n)
+		}
 	}
 	if e.Err != nil {
 		b.WriteString(": " + e.Err.Error())

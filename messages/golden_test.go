@@ -153,7 +153,7 @@ func TestProblemTellsTheError(t *testing.T) {
 				{Endpoint: "a", Code: messages.CodeServiceUnavailable, Status: 503, Words: "status 503", Duration: 1234567 * time.Nanosecond},
 				{Endpoint: "b", Code: messages.CodeConnectionError, Words: "connection refused", Duration: 2 * time.Millisecond},
 			}},
-			messages.Problem{Type: "urn:understudy:RETRY_EXHAUSTED", Title: "every attempt failed", Status: 502, Detail: "every attempt failed: connection refused", Code: "RETRY_EXHAUSTED", Service: "orders",
+			messages.Problem{Type: "urn:understudy:RETRY_EXHAUSTED", Title: "the attempt failed", Status: 502, Detail: "the attempt failed: connection refused", Code: "RETRY_EXHAUSTED", Service: "orders",
 				Attempts: []messages.ProblemAttempt{
 					{Endpoint: "a", Code: "SERVICE_UNAVAILABLE", Status: 503, Words: "status 503", Duration: 1.234},
 					{Endpoint: "b", Code: "CONNECTION_ERROR", Words: "connection refused", Duration: 2},

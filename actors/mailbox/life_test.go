@@ -77,7 +77,7 @@ func TestWhatRefusePostsWhileClosingComesAfterWhatWaited(t *testing.T) {
 	var m *Mailbox
 	m = New(Options{Refuse: func(msg any) bool {
 		if x, ok := msg.(acquire); ok {
-			m.PostUserMessage(outcome{x.n})
+			m.PostUserMessage(outcome(x))
 		}
 		return msg == any(acquire{1})
 	}})

@@ -79,7 +79,7 @@ func show(spans tracetest.SpanStubs, parent trace.SpanID, depth int) {
 		for _, a := range s.Attributes {
 			switch a.Key {
 			case "understudy.attempt.number", "understudy.endpoint.id", "understudy.outcome", "http.response.status_code", "error.type":
-				fmt.Printf("  %s=%s", a.Key, a.Value.Emit())
+				fmt.Printf("  %s=%s", a.Key, a.Value.String())
 			}
 		}
 		fmt.Println()

@@ -43,8 +43,8 @@ func ExampleClock() {
 	clock.Advance(5 * time.Second)
 	ask()
 	// Output:
-	// db/db-1: every attempt failed: disk full
-	// db/db-1: every attempt failed: disk full
+	// db/db-1: the attempt failed: disk full
+	// db/db-1: the attempt failed: disk full
 	// db: circuit open, retry after 5s
 	// <nil>
 }

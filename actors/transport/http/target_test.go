@@ -62,10 +62,7 @@ func TestTargetKeepsEncoding(t *testing.T) {
 		u, err := url.Parse("http://orders" + path.Draw(t, "path"))
 		require.NoError(t, err)
 		got := target(base, u)
-		a, b := base.EscapedPath(), u.EscapedPath()
-		if strings.HasSuffix(a, "/") {
-			a = a[:len(a)-1]
-		}
+		a, b := strings.TrimSuffix(base.EscapedPath(), "/"), u.EscapedPath()
 		require.Equal(t, a+b, got.EscapedPath())
 		require.Equal(t, "h", got.Host)
 	})
