@@ -506,3 +506,27 @@ func TestWithLogger(t *testing.T) {
 	require.Contains(t, out.String(), "boom")
 	require.Contains(t, out.String(), "service=web")
 }
+
+// Ready waits for the first result of every check, and for nothing else.
+func TestReadyWaitsForTheFirstChecks(t *testing.T) {
+	us, err := understudy.New(understudy.Config{})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = us.Close() })
+	_, err = us.AddService("unchecked", understudy.ServiceConfig{Endpoints: named("a")})
+	require.NoError(t, err)
+	require.NoError(t, us.Ready(t.Context()))
+
+	release := make(chan struct{})
+	s, err := us.AddService("checked", understudy.ServiceConfig{Endpoints: named("a"), Hooks: understudy.Hooks{
+		Check: func(context.Context, understudy.Target) error { <-release; return nil }}})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, us.Ready(ctx), context.Canceled)
+	close(release)
+	require.NoError(t, us.Ready(t.Context()))
+	require.Equal(t, "healthy", s.Status().Endpoints[0].Health)
+
+	require.NoError(t, us.Close())
+	require.ErrorIs(t, us.Ready(t.Context()), messages.ErrClosed)
+}

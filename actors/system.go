@@ -13,6 +13,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/understudy-go/understudy/actors/health"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -140,6 +141,44 @@ func (s *System) Services() []string {
 	case <-s.ctx.Done():
 		return nil
 	}
+}
+
+// Ready returns when every endpoint that has a check has had its first result,
+// or with ctx's error, or CLOSED. A program that wants traffic only then waits for
+// it; New and AddService never do.
+func (s *System) Ready(ctx context.Context) error {
+	s.events.mu.Lock()
+	cursor := s.events.next
+	s.events.mu.Unlock()
+	for s.waitsForChecks() {
+		_, next, _, more := s.events.read(cursor) // a first result is always an event
+		if next != cursor {
+			cursor = next
+			continue
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.ctx.Done():
+		}
+	}
+	if s.isClosed() {
+		return s.errClosed()
+	}
+	return nil
+}
+
+func (s *System) waitsForChecks() bool {
+	for _, service := range s.running() {
+		reports, _ := service.reports(0)
+		for i := range reports {
+			if reports[i].status.Health == health.Unknown.String() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Close stops at once: calls that wait for an endpoint are CLOSED, calls under
