@@ -1,0 +1,69 @@
+package actors
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/understudy-go/understudy/messages"
+)
+
+// A path that begins with two slashes is a path and no host.
+func TestAPathMayBeginWithTwoSlashes(t *testing.T) {
+	seen := make(chan string, 1)
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.RequestURI })
+	s := start(t, Options{}, ServiceConfig{Endpoints: []Endpoint{{ID: "e0", URL: url}}})
+	if _, err := s.Request(t.Context(), &messages.Request{Path: "//admin/users?id=7"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-seen; got != "//admin/users?id=7" {
+		t.Errorf("the endpoint saw %s", got)
+	}
+}
+
+// handler is an endpoint that is a Go function.
+func handler(h Handler) ServiceConfig {
+	return ServiceConfig{Endpoints: []Endpoint{{ID: "e0", Handler: h}}}
+}
+
+// Where every endpoint asked for a pause that is no longer than a backoff may be, the retry waits.
+func TestARetryWaitsForAPauseThatAllAskedFor(t *testing.T) {
+	n := 0
+	c := handler(func(context.Context, *messages.Request) (*messages.Response, error) {
+		if n++; n == 1 {
+			return &messages.Response{Status: 503, Header: messages.Header{"Retry-After": {"1"}}}, nil
+		}
+		return &messages.Response{Status: 200}, nil
+	})
+	c.Retry.Backoff.Max = 2 * time.Second
+	virtual(t, c, func(t *testing.T, s *Service) {
+		began := time.Now()
+		resp, err := s.Request(t.Context(), &messages.Request{})
+		if err != nil || resp.Status != 200 || n != 2 {
+			t.Errorf("after %d attempts: %+v, %v", n, resp, err)
+		}
+		if d := time.Since(began); d < time.Second || d > 2*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		settled(t, s)
+	})
+}
+
+// A handler's panic is an answer to the actor that asked, and the end of nothing.
+func TestAHandlersPanicIsAnAnswerToTheActorThatAsked(t *testing.T) {
+	c := handler(func(context.Context, *messages.Request) (*messages.Response, error) { panic("boom") })
+	virtual(t, c, func(t *testing.T, s *Service) {
+		answer, err := s.sys.actors.Root.RequestFuture(s.PID(), &messages.Request{}, time.Minute).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, ok := answer.(*messages.Response); !ok || resp.Err == nil || resp.Err.Code != messages.CodeInternal {
+			t.Errorf("got %+v", answer)
+		}
+		settled(t, s)
+		if e := status(t, s, "e0"); e.Failures != 1 {
+			t.Errorf("%+v", e)
+		}
+	})
+}
