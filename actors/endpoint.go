@@ -205,7 +205,7 @@ func (e *endpoint) judge(now, began time.Duration, permit breaker.Permit, r *res
 		e.cool(now, r)
 	}
 	before := e.breaker.State()
-	e.breaker.Record(now, permit, r.outcome, r.latency, e.random())
+	e.breaker.Record(now, permit, r.outcome, r.latency, e.jitter(r))
 	if e.breaker.Epoch() != state {
 		e.breakerMoved(now, before)
 	} else if permit.Trial || r.pause > 0 || e.suspicion.Epoch() != suspect || e.view.status.Rank == balance.Suspect {
@@ -556,4 +556,10 @@ func (e *endpoint) emit(now time.Duration, kind messages.Kind, cause messages.Ca
 	e.service.emit(now, kind, e.id, cause)
 }
 
-func (e *endpoint) random() float64 { return e.service.sys.random() }
+// jitter draws the randomness of an open time, where the attempt can open anything.
+func (e *endpoint) jitter(r *result) float64 {
+	if r.outcome == messages.Success && e.settings.config.Breaker.SlowCall <= 0 {
+		return 0
+	}
+	return e.service.sys.random()
+}
