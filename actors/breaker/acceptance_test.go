@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/messages"
+	"github.com/understudy-go/understudy/test/check"
 )
 
 // theirs is the setting of acceptance sentences 1 to 7.
@@ -13,9 +14,9 @@ var theirs = Config{FailureThreshold: 5, OpenTimeout: 10 * time.Second, OpenTime
 // "Two successes: closed, count 0."
 func TestAcceptance1(t *testing.T) {
 	c := newCaller(theirs)
-	holds(t, c.call(2, messages.Success))
-	equal(t, Closed, c.State())
-	equal(t, Counts{Calls: 2}, c.counts())
+	check.Holds(t, c.call(2, messages.Success))
+	check.Equal(t, Closed, c.State())
+	check.Equal(t, Counts{Calls: 2}, c.counts())
 }
 
 // "Five failures: the backend was hit 5 times and the fifth opens. The sixth call
@@ -24,29 +25,29 @@ func TestAcceptance1(t *testing.T) {
 func TestAcceptance2(t *testing.T) {
 	c := newCaller(theirs)
 	c.call(4, messages.Failure)
-	equal(t, Closed, c.State())
+	check.Equal(t, Closed, c.State())
 	c.call(1, messages.Failure)
-	equal(t, Open, c.State())
-	equal(t, "5 failures in a row", c.Reason())
-	equal(t, 5, c.hits)
+	check.Equal(t, Open, c.State())
+	check.Equal(t, "5 failures in a row", c.Reason())
+	check.Equal(t, 5, c.hits)
 
-	holds(t, !c.call(1, messages.Failure), "the sixth is refused")
+	check.Holds(t, !c.call(1, messages.Failure), "the sixth is refused")
 	first := c.RetryAfter(c.now)
-	holds(t, 0 < first && first <= 10*time.Second, first)
+	check.Holds(t, 0 < first && first <= 10*time.Second, first)
 
 	c.now += time.Second
-	holds(t, !c.call(1, messages.Success), "one that would succeed is refused too")
-	holds(t, c.RetryAfter(c.now) < first, "a smaller retry_after")
-	equal(t, 5, c.hits)
+	check.Holds(t, !c.call(1, messages.Success), "one that would succeed is refused too")
+	check.Holds(t, c.RetryAfter(c.now) < first, "a smaller retry_after")
+	check.Equal(t, 5, c.hits)
 
 	for c.now = 2 * time.Second; c.now < 10*time.Second; c.now += 100 * time.Millisecond {
-		holds(t, !c.call(1, messages.Success), "refused at ", c.now)
+		check.Holds(t, !c.call(1, messages.Success), "refused at ", c.now)
 	}
 	c.now = 10*time.Second - 1
-	holds(t, !c.call(1, messages.Success))
+	check.Holds(t, !c.call(1, messages.Success))
 	c.now = 10 * time.Second
-	equal(t, 0, c.RetryAfter(c.now))
-	holds(t, c.call(1, messages.Success))
+	check.Equal(t, 0, c.RetryAfter(c.now))
+	check.Holds(t, c.call(1, messages.Success))
 }
 
 // "After 10 s a success gives open → half_open → closed as events. A failure
@@ -66,20 +67,20 @@ func TestAcceptance3(t *testing.T) {
 			c.call(5, messages.Failure)
 			epoch := c.Epoch()
 			c.now = 10 * time.Second
-			equal(t, Open, c.State(), "time alone is no transition")
-			holds(t, c.Due(c.now))
+			check.Equal(t, Open, c.State(), "time alone is no transition")
+			check.Holds(t, c.Due(c.now))
 
 			p, ok := c.Acquire(c.now)
-			holds(t, ok)
-			equal(t, HalfOpen, c.State())
-			equal(t, epoch+1, c.Epoch())
-			equal(t, Permit{Epoch: epoch + 1, Trial: true}, p)
+			check.Holds(t, ok)
+			check.Equal(t, HalfOpen, c.State())
+			check.Equal(t, epoch+1, c.Epoch())
+			check.Equal(t, Permit{Epoch: epoch + 1, Trial: true}, p)
 
 			c.record(p, tc.outcome)
-			equal(t, tc.state, c.State())
-			equal(t, epoch+2, c.Epoch())
-			equal(t, tc.until, c.OpenUntil())
-			equal(t, tc.reason, c.Reason())
+			check.Equal(t, tc.state, c.State())
+			check.Equal(t, epoch+2, c.Epoch())
+			check.Equal(t, tc.until, c.OpenUntil())
+			check.Equal(t, tc.reason, c.Reason())
 		})
 	}
 }
@@ -89,7 +90,7 @@ func TestAcceptance4(t *testing.T) {
 	c := newCaller(theirs)
 	c.call(5, messages.Failure)
 	c.now = 10 * time.Second
-	equal(t, 1, len(c.acquire(50)))
+	check.Equal(t, 1, len(c.acquire(50)))
 }
 
 // "4 failures, 1 success, 4 failures: still closed."
@@ -98,9 +99,9 @@ func TestAcceptance5(t *testing.T) {
 	c.call(4, messages.Failure)
 	c.call(1, messages.Success)
 	c.call(4, messages.Failure)
-	equal(t, Closed, c.State())
+	check.Equal(t, Closed, c.State())
 	c.call(1, messages.Failure)
-	equal(t, Open, c.State())
+	check.Equal(t, Open, c.State())
 }
 
 // "An error that does not count, during the trial: the permit comes back, nothing
@@ -112,14 +113,14 @@ func TestAcceptance6(t *testing.T) {
 	p := c.acquire(1)[0]
 	before := *c.Breaker
 	for range 10 {
-		holds(t, !c.Admits(c.now), "the permit is out")
+		check.Holds(t, !c.Admits(c.now), "the permit is out")
 		c.record(p, messages.Ignored)
-		holds(t, c.Admits(c.now), "the permit is back")
+		check.Holds(t, c.Admits(c.now), "the permit is back")
 		p = c.acquire(1)[0]
 	}
-	equal(t, before, *c.Breaker)
+	check.Equal(t, before, *c.Breaker)
 	c.record(p, messages.Success)
-	equal(t, Closed, c.State())
+	check.Equal(t, Closed, c.State())
 }
 
 // "Only the configured errors count": whoever judges an error says Ignored or
@@ -128,10 +129,10 @@ func TestAcceptance7(t *testing.T) {
 	c := newCaller(theirs)
 	c.call(4, messages.Failure)
 	c.call(100, messages.Ignored)
-	equal(t, Closed, c.State())
-	equal(t, Counts{Consecutive: 4, Calls: 4, Failures: 4}, c.counts(), "neither counted nor ending the run")
+	check.Equal(t, Closed, c.State())
+	check.Equal(t, Counts{Consecutive: 4, Calls: 4, Failures: 4}, c.counts(), "neither counted nor ending the run")
 	c.call(1, messages.Failure)
-	equal(t, Open, c.State())
+	check.Equal(t, Open, c.State())
 }
 
 // "Thresholds 5 failures / 3 successes / 10 permits / 60 s: half-open closes after
@@ -140,22 +141,22 @@ func TestAcceptance8(t *testing.T) {
 	c := newCaller(Config{FailureThreshold: 5, SuccessThreshold: 3, HalfOpenMaxCalls: 10, OpenTimeout: 60 * time.Second, Jitter: off})
 	c.call(5, messages.Failure)
 	c.now = 60*time.Second - 1
-	equal(t, 0, len(c.acquire(1)))
+	check.Equal(t, 0, len(c.acquire(1)))
 	c.now = 60 * time.Second
 	permits := c.acquire(50)
-	equal(t, 10, len(permits))
+	check.Equal(t, 10, len(permits))
 
 	c.record(permits[0], messages.Success)
 	c.record(permits[1], messages.Success)
-	equal(t, HalfOpen, c.State())
-	equal(t, 2, len(c.acquire(50)), "what came back is granted again")
+	check.Equal(t, HalfOpen, c.State())
+	check.Equal(t, 2, len(c.acquire(50)), "what came back is granted again")
 	c.record(permits[2], messages.Success)
-	equal(t, Closed, c.State())
-	equal(t, "3 trials succeeded", c.Reason())
+	check.Equal(t, Closed, c.State())
+	check.Equal(t, "3 trials succeeded", c.Reason())
 
 	for _, p := range permits[3:] {
 		c.record(p, messages.Failure)
 	}
-	equal(t, Closed, c.State(), "the other trials are of an epoch that is over")
-	equal(t, Counts{}, c.counts())
+	check.Equal(t, Closed, c.State(), "the other trials are of an epoch that is over")
+	check.Equal(t, Counts{}, c.counts())
 }

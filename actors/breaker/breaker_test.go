@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/messages"
+	"github.com/understudy-go/understudy/test/check"
 )
 
 const (
@@ -85,18 +86,18 @@ func TestOpening(t *testing.T) {
 			c.SetOutage(tc.outage)
 			for _, group := range tc.calls {
 				for range group.n {
-					equal(t, Closed, c.State(), "until the last call")
+					check.Equal(t, Closed, c.State(), "until the last call")
 					c.callFor(group.latency, group.outcome)
 				}
 			}
 			if tc.reason == "" {
-				equal(t, Closed, c.State())
-				equal(t, uint32(1), c.Epoch())
+				check.Equal(t, Closed, c.State())
+				check.Equal(t, uint32(1), c.Epoch())
 				return
 			}
-			equal(t, Open, c.State())
-			equal(t, uint32(2), c.Epoch())
-			equal(t, tc.reason, c.Reason())
+			check.Equal(t, Open, c.State())
+			check.Equal(t, uint32(2), c.Epoch())
+			check.Equal(t, tc.reason, c.Reason())
 		})
 	}
 }
@@ -105,18 +106,18 @@ func TestOutageCountsAtTheNextFailure(t *testing.T) {
 	c := newCaller(Config{})
 	c.SetOutage(true)
 	c.call(7, failure)
-	equal(t, Closed, c.State())
+	check.Equal(t, Closed, c.State())
 	c.SetOutage(false)
-	equal(t, Closed, c.State(), "the word alone opens nothing")
+	check.Equal(t, Closed, c.State(), "the word alone opens nothing")
 	c.call(1, failure)
-	equal(t, Open, c.State())
-	equal(t, "8 failures in a row", c.Reason())
+	check.Equal(t, Open, c.State())
+	check.Equal(t, "8 failures in a row", c.Reason())
 
 	c.Reset()
 	c.SetOutage(true)
 	c.Reset()
 	c.call(9, failure)
-	equal(t, Closed, c.State(), "Reset leaves the outage as it is")
+	check.Equal(t, Closed, c.State(), "Reset leaves the outage as it is")
 }
 
 func TestTrip(t *testing.T) {
@@ -130,14 +131,14 @@ func TestTrip(t *testing.T) {
 	})
 	c.call(3, success)
 	c.call(1, failure)
-	equal(t, Closed, c.State(), "it decides instead of the thresholds")
+	check.Equal(t, Closed, c.State(), "it decides instead of the thresholds")
 	c.callFor(2*time.Second, success)
 	c.call(1, ignored)
-	equal(t, Closed, c.State())
+	check.Equal(t, Closed, c.State())
 	c.callFor(time.Second, timeout)
-	equal(t, Open, c.State())
-	equal(t, "custom rule", c.Reason())
-	equal(t, []Counts{
+	check.Equal(t, Open, c.State())
+	check.Equal(t, "custom rule", c.Reason())
+	check.Equal(t, []Counts{
 		{Consecutive: 1, Calls: 4, Failures: 1},
 		{Consecutive: 0, Calls: 5, Failures: 1, Slow: 1},
 		{Consecutive: 1, ConsecutiveNoAnswer: 1, Calls: 6, Failures: 2, NoAnswer: 1, Slow: 1},
@@ -147,13 +148,13 @@ func TestTrip(t *testing.T) {
 func TestTripPanics(t *testing.T) {
 	c := newCaller(Config{Trip: func(Counts) bool { panic("a user's mistake") }})
 	func() {
-		defer func() { equal(t, any("a user's mistake"), recover()) }()
+		defer func() { check.Equal(t, any("a user's mistake"), recover()) }()
 		c.call(1, failure)
 	}()
-	equal(t, Closed, c.State())
-	equal(t, uint32(1), c.Epoch())
-	equal(t, Counts{Consecutive: 1, Calls: 1, Failures: 1}, c.counts(), "counted once")
-	holds(t, c.call(1, success), "it goes on")
+	check.Equal(t, Closed, c.State())
+	check.Equal(t, uint32(1), c.Epoch())
+	check.Equal(t, Counts{Consecutive: 1, Calls: 1, Failures: 1}, c.counts(), "counted once")
+	check.Holds(t, c.call(1, success), "it goes on")
 }
 
 // TestOpenTime: what a series of openings lasts. Each step opens the breaker so long
@@ -201,13 +202,13 @@ func TestOpenTime(t *testing.T) {
 					c.call(1, failure)
 				} else {
 					c.call(1, success) // a trial, but for the first step
-					equal(t, Closed, c.State())
+					check.Equal(t, Closed, c.State())
 					c.now += step.after
 					c.call(5, failure)
 				}
-				equal(t, Open, c.State(), "step ", i)
-				equal(t, step.want, c.OpenUntil()-c.now, "step ", i)
-				equal(t, step.want, c.RetryAfter(c.now), "step ", i)
+				check.Equal(t, Open, c.State(), "step ", i)
+				check.Equal(t, step.want, c.OpenUntil()-c.now, "step ", i)
+				check.Equal(t, step.want, c.RetryAfter(c.now), "step ", i)
 			}
 		})
 	}
@@ -219,15 +220,15 @@ func TestWindowSlides(t *testing.T) {
 	c.now = 2 * time.Second
 	c.call(9, success)
 	c.now = 4*time.Second - 1
-	equal(t, Counts{Consecutive: 0, Calls: 19, Failures: 10}, c.counts())
+	check.Equal(t, Counts{Consecutive: 0, Calls: 19, Failures: 10}, c.counts())
 	c.now = 4 * time.Second
-	equal(t, Counts{Calls: 9}, c.counts(), "the first bucket is over")
+	check.Equal(t, Counts{Calls: 9}, c.counts(), "the first bucket is over")
 	c.call(10, failure)
-	equal(t, Closed, c.State())
+	check.Equal(t, Closed, c.State())
 	c.call(1, failure)
-	equal(t, "failure rate 55% of 20 calls", c.Reason())
+	check.Equal(t, "failure rate 55% of 20 calls", c.Reason())
 	c.now = time.Hour
-	equal(t, Counts{Consecutive: 11}, c.counts(), "a run does not fade")
+	check.Equal(t, Counts{Consecutive: 11}, c.counts(), "a run does not fade")
 }
 
 func TestOvertakenResultCountsAsNew(t *testing.T) {
@@ -236,7 +237,7 @@ func TestOvertakenResultCountsAsNew(t *testing.T) {
 	c.call(1, success)
 	c.now = 30 * time.Second
 	c.call(1, failure)
-	equal(t, Counts{Consecutive: 1, Calls: 2, Failures: 1}, c.counts())
+	check.Equal(t, Counts{Consecutive: 1, Calls: 2, Failures: 1}, c.counts())
 }
 
 // opened is a breaker that five failures at zero have opened for 10 s.
@@ -273,12 +274,12 @@ func TestTrial(t *testing.T) {
 			c := opened(tc.cfg)
 			c.now = 10 * time.Second
 			p := c.acquire(1)[0]
-			equal(t, time.Second, c.RetryAfter(c.now), "while the permit is out")
+			check.Equal(t, time.Second, c.RetryAfter(c.now), "while the permit is out")
 			c.Record(c.now, p, tc.outcome, tc.latency, 0)
-			equal(t, tc.state, c.State())
-			equal(t, tc.reason, c.Reason())
-			equal(t, tc.counts, c.counts())
-			equal(t, tc.state != Open, c.Admits(c.now))
+			check.Equal(t, tc.state, c.State())
+			check.Equal(t, tc.reason, c.Reason())
+			check.Equal(t, tc.counts, c.counts())
+			check.Equal(t, tc.state != Open, c.Admits(c.now))
 		})
 	}
 }
@@ -288,47 +289,47 @@ func TestRetryAfterOfAShortOpenTime(t *testing.T) {
 	c.call(5, failure)
 	c.now = c.OpenUntil()
 	c.acquire(1)
-	equal(t, 100*time.Millisecond, c.RetryAfter(c.now))
+	check.Equal(t, 100*time.Millisecond, c.RetryAfter(c.now))
 }
 
 func TestClosingForgetsWhatOpened(t *testing.T) {
 	c := opened(Config{FailureRate: 0.1, MinCalls: 6})
 	c.now = 10*time.Second - 1
 	c.Hasten(c.now) // the five failures are in the window still
-	equal(t, Counts{Consecutive: 5, Calls: 5, Failures: 5}, c.counts())
+	check.Equal(t, Counts{Consecutive: 5, Calls: 5, Failures: 5}, c.counts())
 	c.call(1, success)
-	equal(t, Closed, c.State())
+	check.Equal(t, Closed, c.State())
 	c.call(4, failure)
-	equal(t, Closed, c.State())
+	check.Equal(t, Closed, c.State())
 }
 
 func TestHasten(t *testing.T) {
 	c := newCaller(Config{})
 	c.Hasten(0)
-	equal(t, *New(Config{}), *c.Breaker, "closed: nothing")
+	check.Equal(t, *New(Config{}), *c.Breaker, "closed: nothing")
 
 	c = opened(Config{})
 	epoch := c.Epoch()
 	c.now = 3 * time.Second
 	c.Hasten(c.now)
-	equal(t, Open, c.State())
-	equal(t, epoch, c.Epoch(), "it is no transition")
-	holds(t, c.Due(c.now) && c.Admits(c.now))
+	check.Equal(t, Open, c.State())
+	check.Equal(t, epoch, c.Epoch(), "it is no transition")
+	check.Holds(t, c.Due(c.now) && c.Admits(c.now))
 	c.now = 5 * time.Second
 	c.Hasten(c.now)
-	equal(t, 3*time.Second, c.OpenUntil(), "never puts it off")
+	check.Equal(t, 3*time.Second, c.OpenUntil(), "never puts it off")
 	c.call(1, failure)
-	equal(t, 20*time.Second, c.RetryAfter(c.now), "a failed trial doubles as ever")
+	check.Equal(t, 20*time.Second, c.RetryAfter(c.now), "a failed trial doubles as ever")
 
 	c.now = c.OpenUntil()
 	c.acquire(1)
 	before := *c.Breaker
 	c.Hasten(c.now)
-	equal(t, before, *c.Breaker, "half-open: nothing")
+	check.Equal(t, before, *c.Breaker, "half-open: nothing")
 
 	c.ForceOpen()
 	c.Hasten(c.now)
-	holds(t, !c.Due(c.now) && !c.Admits(c.now), "nor against an operator's word")
+	check.Holds(t, !c.Due(c.now) && !c.Admits(c.now), "nor against an operator's word")
 }
 
 func TestForceOpen(t *testing.T) {
@@ -346,24 +347,24 @@ func TestForceOpen(t *testing.T) {
 			c, epoch := tc.from, tc.from.Epoch()
 			late := Permit{Epoch: epoch, Trial: c.State() == HalfOpen}
 			c.ForceOpen()
-			equal(t, Open, c.State())
-			equal(t, epoch+1, c.Epoch())
-			equal(t, "forced by operator", c.Reason())
-			equal(t, 0, c.OpenUntil(), "no time ends it")
-			equal(t, c.cfg.OpenTimeout, c.RetryAfter(c.now))
+			check.Equal(t, Open, c.State())
+			check.Equal(t, epoch+1, c.Epoch())
+			check.Equal(t, "forced by operator", c.Reason())
+			check.Equal(t, 0, c.OpenUntil(), "no time ends it")
+			check.Equal(t, c.cfg.OpenTimeout, c.RetryAfter(c.now))
 
 			c.record(late, success)
 			c.record(Permit{Epoch: c.Epoch(), Trial: true}, success) // nobody was given this one
 			for range 10 {
 				c.now += 24 * time.Hour
-				holds(t, !c.Due(c.now) && !c.Admits(c.now) && !c.call(1, success))
+				check.Holds(t, !c.Due(c.now) && !c.Admits(c.now) && !c.call(1, success))
 			}
-			equal(t, Open, c.State())
+			check.Equal(t, Open, c.State())
 
 			c.Reset()
-			equal(t, Closed, c.State())
-			equal(t, epoch+2, c.Epoch())
-			holds(t, c.call(1, success))
+			check.Equal(t, Closed, c.State())
+			check.Equal(t, epoch+2, c.Epoch())
+			check.Holds(t, c.call(1, success))
 		})
 	}
 }
@@ -371,25 +372,25 @@ func TestForceOpen(t *testing.T) {
 func TestForceClosed(t *testing.T) {
 	c := opened(Config{SlowCall: time.Second})
 	c.ForceClosed()
-	equal(t, Closed, c.State())
-	equal(t, "forced by operator", c.Reason())
+	check.Equal(t, Closed, c.State())
+	check.Equal(t, "forced by operator", c.Reason())
 	epoch := c.Epoch()
 	for range 100 {
-		holds(t, c.callFor(time.Minute, refused))
+		check.Holds(t, c.callFor(time.Minute, refused))
 	}
-	equal(t, Closed, c.State())
-	equal(t, epoch, c.Epoch())
-	equal(t, Counts{Consecutive: 100, ConsecutiveNoAnswer: 100, Calls: 100, Failures: 100, NoAnswer: 100, Slow: 100}, c.counts(), "counted all the same")
+	check.Equal(t, Closed, c.State())
+	check.Equal(t, epoch, c.Epoch())
+	check.Equal(t, Counts{Consecutive: 100, ConsecutiveNoAnswer: 100, Calls: 100, Failures: 100, NoAnswer: 100, Slow: 100}, c.counts(), "counted all the same")
 
 	late := c.acquire(1)[0]
 	c.Reset()
-	equal(t, Counts{}, c.counts())
-	equal(t, "reset by operator", c.Reason())
+	check.Equal(t, Counts{}, c.counts())
+	check.Equal(t, "reset by operator", c.Reason())
 	c.record(late, failure)
-	equal(t, Counts{}, c.counts(), "what was under way is forgotten too")
+	check.Equal(t, Counts{}, c.counts(), "what was under way is forgotten too")
 	c.call(5, failure)
-	equal(t, Open, c.State())
-	equal(t, 10*time.Second, c.RetryAfter(c.now), "the first open time again")
+	check.Equal(t, Open, c.State())
+	check.Equal(t, 10*time.Second, c.RetryAfter(c.now), "the first open time again")
 }
 
 // Without the word the second opening, no 60 s after the first, would last 20 s.
@@ -404,7 +405,7 @@ func TestResetAndDisabledForgetOpenings(t *testing.T) {
 			c.call(1, success)
 			forget(c)
 			c.call(5, failure)
-			equal(t, 10*time.Second, c.RetryAfter(c.now))
+			check.Equal(t, 10*time.Second, c.RetryAfter(c.now))
 		})
 	}
 }
@@ -412,14 +413,14 @@ func TestResetAndDisabledForgetOpenings(t *testing.T) {
 func TestDisabled(t *testing.T) {
 	c := newCaller(Config{Disabled: true})
 	c.call(1000, refused)
-	equal(t, 1000, c.hits)
-	equal(t, Counts{}, c.counts())
-	equal(t, "disabled", c.Reason())
+	check.Equal(t, 1000, c.hits)
+	check.Equal(t, Counts{}, c.counts())
+	check.Equal(t, "disabled", c.Reason())
 
 	c.ForceClosed()
-	equal(t, "forced by operator", c.Reason())
+	check.Equal(t, "forced by operator", c.Reason())
 	c.call(1, refused)
-	equal(t, Counts{}, c.counts())
+	check.Equal(t, Counts{}, c.counts())
 }
 
 func TestConfigure(t *testing.T) {
@@ -431,24 +432,24 @@ func TestConfigure(t *testing.T) {
 		c.call(4, failure)
 		before := c.counts()
 		c.Configure(with(func(cfg *Config) { cfg.FailureThreshold = 2 }))
-		equal(t, Closed, c.State())
-		equal(t, before, c.counts())
+		check.Equal(t, Closed, c.State())
+		check.Equal(t, before, c.counts())
 		c.call(1, failure)
-		equal(t, "5 failures in a row", c.Reason())
+		check.Equal(t, "5 failures in a row", c.Reason())
 	})
 	t.Run("an open time that has begun stays", func(t *testing.T) {
 		c := opened(base)
 		epoch := c.Epoch()
 		c.Configure(with(func(cfg *Config) { cfg.OpenTimeout = 30 * time.Second }))
-		equal(t, 10*time.Second, c.OpenUntil())
-		equal(t, epoch, c.Epoch())
+		check.Equal(t, 10*time.Second, c.OpenUntil())
+		check.Equal(t, epoch, c.Epoch())
 		c.now = 10 * time.Second
 		c.call(1, failure)
-		equal(t, 30*time.Second, c.RetryAfter(c.now), "the next one is not below the new one")
+		check.Equal(t, 30*time.Second, c.RetryAfter(c.now), "the next one is not below the new one")
 		c.now = c.OpenUntil()
 		c.Configure(with(func(cfg *Config) { cfg.OpenTimeoutMax = 15 * time.Second }))
 		c.call(1, failure)
-		equal(t, 15*time.Second, c.RetryAfter(c.now), "nor above the new maximum")
+		check.Equal(t, 15*time.Second, c.RetryAfter(c.now), "nor above the new maximum")
 	})
 	t.Run("trial permits that are out count against a new limit", func(t *testing.T) {
 		three := with(func(cfg *Config) { cfg.HalfOpenMaxCalls, cfg.SuccessThreshold = 3, 3 })
@@ -460,21 +461,21 @@ func TestConfigure(t *testing.T) {
 		c.Configure(three)
 		c.record(permits[0], ignored)
 		c.record(permits[1], ignored)
-		holds(t, !c.Admits(c.now))
+		check.Holds(t, !c.Admits(c.now))
 		c.record(permits[2], ignored)
-		equal(t, 1, len(c.acquire(3)))
+		check.Equal(t, 1, len(c.acquire(3)))
 	})
 	t.Run("another window begins empty", func(t *testing.T) {
 		c := newCaller(base)
 		c.now = time.Second
 		c.call(3, failure)
 		c.Configure(with(func(cfg *Config) { cfg.Window = time.Second }))
-		equal(t, Counts{Consecutive: 3}, c.counts())
+		check.Equal(t, Counts{Consecutive: 3}, c.counts())
 		c.call(1, success)
 		c.now = 2*time.Second - 1
-		equal(t, Counts{Calls: 1}, c.counts())
+		check.Equal(t, Counts{Calls: 1}, c.counts())
 		c.now = 2 * time.Second
-		equal(t, Counts{}, c.counts())
+		check.Equal(t, Counts{}, c.counts())
 	})
 	t.Run("slow calls of before do not count once slow_call is off", func(t *testing.T) {
 		c := newCaller(with(func(cfg *Config) { cfg.SlowCall, cfg.MinCalls = time.Second, 4 }))
@@ -483,40 +484,40 @@ func TestConfigure(t *testing.T) {
 		}
 		c.Configure(with(func(cfg *Config) { cfg.MinCalls = 4 }))
 		c.call(1, failure)
-		equal(t, Closed, c.State())
+		check.Equal(t, Closed, c.State())
 	})
 	t.Run("disabled closes and forgets", func(t *testing.T) {
 		c := opened(base)
 		epoch := c.Epoch()
 		c.Configure(Config{Disabled: true})
-		equal(t, Closed, c.State())
-		equal(t, epoch+1, c.Epoch())
-		equal(t, "disabled", c.Reason())
-		equal(t, Counts{}, c.counts())
+		check.Equal(t, Closed, c.State())
+		check.Equal(t, epoch+1, c.Epoch())
+		check.Equal(t, "disabled", c.Reason())
+		check.Equal(t, Counts{}, c.counts())
 		c.Configure(Config{Disabled: true})
-		equal(t, epoch+1, c.Epoch(), "once")
+		check.Equal(t, epoch+1, c.Epoch(), "once")
 		c.Configure(base)
-		equal(t, "", c.Reason())
+		check.Equal(t, "", c.Reason())
 		c.call(5, failure)
-		equal(t, 10*time.Second, c.RetryAfter(c.now), "the first open time again")
+		check.Equal(t, 10*time.Second, c.RetryAfter(c.now), "the first open time again")
 	})
 	t.Run("disabled forgets the counts of a closed one", func(t *testing.T) {
 		c := newCaller(base)
 		c.call(4, failure)
 		c.Configure(Config{Disabled: true})
-		equal(t, uint32(1), c.Epoch(), "no transition")
+		check.Equal(t, uint32(1), c.Epoch(), "no transition")
 		c.Configure(base)
 		c.call(4, failure)
-		equal(t, Closed, c.State())
+		check.Equal(t, Closed, c.State())
 	})
 	t.Run("an operator's word stands above disabled", func(t *testing.T) {
 		c := newCaller(base)
 		c.ForceOpen()
 		c.Configure(Config{Disabled: true})
-		holds(t, !c.Admits(time.Hour))
-		equal(t, "forced by operator", c.Reason())
+		check.Holds(t, !c.Admits(time.Hour))
+		check.Equal(t, "forced by operator", c.Reason())
 		c.Reset()
-		holds(t, c.call(100, failure))
+		check.Holds(t, c.call(100, failure))
 	})
 }
 
@@ -524,7 +525,7 @@ func TestZeroPermitChangesNothing(t *testing.T) {
 	c := newCaller(Config{FailureThreshold: 1})
 	before := *c.Breaker
 	c.record(Permit{}, failure)
-	equal(t, before, *c.Breaker)
+	check.Equal(t, before, *c.Breaker)
 }
 
 // A permit that comes back twice must not make room for a trial too many.
@@ -537,22 +538,22 @@ func TestTrialAccountNeverGoesNegative(t *testing.T) {
 	}
 	c.record(p, success)
 	c.record(p, failure)
-	equal(t, HalfOpen, c.State(), "without a permit out nothing is a trial's result")
-	equal(t, 1, len(c.acquire(50)))
+	check.Equal(t, HalfOpen, c.State(), "without a permit out nothing is a trial's result")
+	check.Equal(t, 1, len(c.acquire(50)))
 }
 
 func TestStateNames(t *testing.T) {
-	equal(t, "closed open half_open", fmt.Sprint(Closed, Open, HalfOpen))
+	check.Equal(t, "closed open half_open", fmt.Sprint(Closed, Open, HalfOpen))
 }
 
 func TestHotPathDoesNotAllocate(t *testing.T) {
 	c := newCaller(Config{SlowCall: time.Second})
-	equal(t, 0.0, testing.AllocsPerRun(1000, func() {
+	check.Equal(t, 0.0, testing.AllocsPerRun(1000, func() {
 		c.now += time.Millisecond
 		c.call(1, success)
 		c.call(1, failure)
 		c.call(1, success)
 	}))
 	c.ForceOpen()
-	equal(t, 0.0, testing.AllocsPerRun(1000, func() { c.call(1, success) }))
+	check.Equal(t, 0.0, testing.AllocsPerRun(1000, func() { c.call(1, success) }))
 }

@@ -9,11 +9,13 @@ import (
 	"unicode"
 
 	"pgregory.net/rapid"
+
+	"github.com/understudy-go/understudy/test/check"
 )
 
 func TestDefaults(t *testing.T) {
 	// The table of DESIGN section 4.
-	equal(t, Config{
+	check.Equal(t, Config{
 		FailureThreshold: 5,
 		FailureRate:      0.5,
 		MinCalls:         20,
@@ -28,7 +30,7 @@ func TestDefaults(t *testing.T) {
 	}, Config{}.WithDefaults())
 
 	long := Config{OpenTimeout: 2 * time.Minute}.WithDefaults()
-	equal(t, 2*time.Minute, long.OpenTimeoutMax, "open_timeout_max follows a longer open_timeout")
+	check.Equal(t, 2*time.Minute, long.OpenTimeoutMax, "open_timeout_max follows a longer open_timeout")
 }
 
 func TestValidate(t *testing.T) {
@@ -82,12 +84,12 @@ func TestValidate(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			err := tc.cfg.Validate()
 			if tc.faults == nil {
-				equal(t, nil, err)
-				equal(t, nil, tc.cfg.WithDefaults().Validate())
+				check.Equal(t, nil, err)
+				check.Equal(t, nil, tc.cfg.WithDefaults().Validate())
 				return
 			}
-			holds(t, err != nil, "faults are found")
-			equal(t, strings.Join(tc.faults, "\n"), err.Error())
+			check.Holds(t, err != nil, "faults are found")
+			check.Equal(t, strings.Join(tc.faults, "\n"), err.Error())
 		})
 	}
 }
@@ -106,7 +108,7 @@ func TestWithDefaultsIsIdempotent(t *testing.T) {
 			SuccessThreshold: count.Draw(t, "success_threshold"),
 		}
 		once := c.WithDefaults()
-		equal(t, once, once.WithDefaults())
+		check.Equal(t, once, once.WithDefaults())
 	})
 }
 
@@ -115,10 +117,10 @@ func TestKeys(t *testing.T) {
 	for i := range typ.NumField() {
 		f := typ.Field(i)
 		if f.Type.Kind() == reflect.Func {
-			equal(t, "-", f.Tag.Get("yaml"), f.Name)
+			check.Equal(t, "-", f.Tag.Get("yaml"), f.Name)
 			continue
 		}
-		equal(t, snake(f.Name), f.Tag.Get("yaml"))
+		check.Equal(t, snake(f.Name), f.Tag.Get("yaml"))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/understudy-go/understudy/messages"
+	"github.com/understudy-go/understudy/test/check"
 )
 
 // model is the breaker told naively: it keeps every call and every permit and looks
@@ -206,16 +207,16 @@ type pair struct {
 
 func (p *pair) acquire() {
 	before, admits := *p.b, p.b.Admits(p.now)
-	equal(p.t, before, *p.b, "Admits changes nothing")
+	check.Equal(p.t, before, *p.b, "Admits changes nothing")
 	got, ok := p.b.Acquire(p.now)
 	want, wantOK := p.m.acquire(p.now)
-	equal(p.t, wantOK, ok)
-	equal(p.t, want, got)
-	equal(p.t, admits, ok, "Admits foretells Acquire")
+	check.Equal(p.t, wantOK, ok)
+	check.Equal(p.t, want, got)
+	check.Equal(p.t, admits, ok, "Admits foretells Acquire")
 	if !ok {
-		equal(p.t, before, *p.b, "a refusal changes nothing")
+		check.Equal(p.t, before, *p.b, "a refusal changes nothing")
 	}
-	holds(p.t, !ok || !got.Trial || p.m.trialsOut() <= p.m.cfg.HalfOpenMaxCalls, "trials ≤ limit")
+	check.Holds(p.t, !ok || !got.Trial || p.m.trialsOut() <= p.m.cfg.HalfOpenMaxCalls, "trials ≤ limit")
 }
 
 func (p *pair) record(i int, o messages.Outcome) {
@@ -225,9 +226,9 @@ func (p *pair) record(i int, o messages.Outcome) {
 	p.b.Record(p.now, permit, o, latency, rnd)
 	p.m.record(p.now, i, o, latency, rnd)
 	if permit.Epoch != before.epoch {
-		equal(p.t, before, *p.b, "a stale epoch changes nothing")
+		check.Equal(p.t, before, *p.b, "a stale epoch changes nothing")
 	}
-	holds(p.t, before.epoch == p.b.epoch || permit.Trial || o.Failed() || latency > time.Second, "a quick success moves no closed breaker")
+	check.Holds(p.t, before.epoch == p.b.epoch || permit.Trial || o.Failed() || latency > time.Second, "a quick success moves no closed breaker")
 }
 
 // step does one thing. Long runs of the same come from burst.
@@ -306,20 +307,20 @@ func (p *pair) reload() {
 
 func (p *pair) compare() {
 	t, b, m := p.t, p.b, p.m
-	equal(t, m.state, b.State())
-	equal(t, m.epoch, b.Epoch())
-	equal(t, m.admits(p.now), b.Admits(p.now))
-	equal(t, m.due(p.now), b.Due(p.now))
-	equal(t, m.counts(p.now), b.Counts(p.now))
-	equal(t, b.Admits(p.now), b.RetryAfter(p.now) == 0, "retry_after says whether it admits")
-	equal(t, m.trialsOut(), b.trials, "permits neither leak nor appear")
-	equal(t, m.good, b.succeeded)
+	check.Equal(t, m.state, b.State())
+	check.Equal(t, m.epoch, b.Epoch())
+	check.Equal(t, m.admits(p.now), b.Admits(p.now))
+	check.Equal(t, m.due(p.now), b.Due(p.now))
+	check.Equal(t, m.counts(p.now), b.Counts(p.now))
+	check.Equal(t, b.Admits(p.now), b.RetryAfter(p.now) == 0, "retry_after says whether it admits")
+	check.Equal(t, m.trialsOut(), b.trials, "permits neither leak nor appear")
+	check.Equal(t, m.good, b.succeeded)
 	if m.state == Open && !m.forced {
-		equal(t, m.opened+m.lasts, b.OpenUntil())
-		holds(t, b.Admits(b.OpenUntil()) && !b.Admits(b.OpenUntil()-1), "open admits nothing before its time")
-		equal(t, max(0, b.OpenUntil()-p.now), b.RetryAfter(p.now))
+		check.Equal(t, m.opened+m.lasts, b.OpenUntil())
+		check.Holds(t, b.Admits(b.OpenUntil()) && !b.Admits(b.OpenUntil()-1), "open admits nothing before its time")
+		check.Equal(t, max(0, b.OpenUntil()-p.now), b.RetryAfter(p.now))
 	} else {
-		equal(t, 0, b.OpenUntil())
+		check.Equal(t, 0, b.OpenUntil())
 	}
 }
 
@@ -335,7 +336,7 @@ func TestAgainstModel(t *testing.T) {
 			p.record(0, messages.Ignored)
 			p.compare()
 		}
-		holds(t, p.b.State() != HalfOpen || p.b.Admits(p.now), "with every permit back there is a trial to be had")
+		check.Holds(t, p.b.State() != HalfOpen || p.b.Admits(p.now), "with every permit back there is a trial to be had")
 	})
 }
 
@@ -354,7 +355,7 @@ func TestLookingChangesNothing(t *testing.T) {
 		}
 		quiet.turn(now)
 		looked.turn(now)
-		equal(t, looked.sum, quiet.sum)
-		equal(t, looked.end, quiet.end)
+		check.Equal(t, looked.sum, quiet.sum)
+		check.Equal(t, looked.end, quiet.end)
 	})
 }

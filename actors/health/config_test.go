@@ -7,29 +7,31 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/understudy-go/understudy/test/check"
 )
 
 const off = -1
 
 func TestDefaults(t *testing.T) {
-	equal(t, Config{
+	check.Equal(t, Config{
 		Interval: 2 * time.Second, Timeout: time.Second, Fall: 3, Rise: 2, Jitter: 0.10, IdleInterval: time.Minute,
 	}, Config{}.WithDefaults())
-	equal(t, nil, Config{}.Validate())
-	holds(t, !(Config{Interval: time.Second}.Enabled()))
+	check.Equal(t, nil, Config{}.Validate())
+	check.Holds(t, !(Config{Interval: time.Second}.Enabled()))
 
 	for name, c := range map[string]Config{"http": {HTTP: &HTTPCheck{}}, "tcp": {TCP: &TCPCheck{}}, "hook": {Hook: true}} {
-		holds(t, c.Enabled(), name)
-		equal(t, nil, c.Validate(), name)
+		check.Holds(t, c.Enabled(), name)
+		check.Equal(t, nil, c.Validate(), name)
 	}
 }
 
 func TestDefaultsOfTheHTTPCheckLeaveTheGivenOneAlone(t *testing.T) {
 	given := &HTTPCheck{Statuses: []int{204}}
 	c := Config{HTTP: given}.WithDefaults()
-	equal(t, &HTTPCheck{Path: "/", Method: "GET", Statuses: []int{204}}, c.HTTP)
-	equal(t, &HTTPCheck{Statuses: []int{204}}, given)
-	holds(t, c.HTTP == c.WithDefaults().HTTP, "nothing left to fill in, nothing to copy per endpoint")
+	check.Equal(t, &HTTPCheck{Path: "/", Method: "GET", Statuses: []int{204}}, c.HTTP)
+	check.Equal(t, &HTTPCheck{Statuses: []int{204}}, given)
+	check.Holds(t, c.HTTP == c.WithDefaults().HTTP, "nothing left to fill in, nothing to copy per endpoint")
 }
 
 func TestExpects(t *testing.T) {
@@ -41,7 +43,7 @@ func TestExpects(t *testing.T) {
 		{nil, 199, false}, {nil, 200, true}, {nil, 399, true}, {nil, 400, false}, {nil, 503, false},
 		{[]int{401, 503}, 503, true}, {[]int{401, 503}, 200, false},
 	} {
-		equal(t, c.good, (&HTTPCheck{Statuses: c.statuses}).Expects(c.status), c)
+		check.Equal(t, c.good, (&HTTPCheck{Statuses: c.statuses}).Expects(c.status), c)
 	}
 }
 
@@ -62,26 +64,26 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		"idle_interval: ":  {IdleInterval: -time.Second},
 	} {
 		err := c.Validate()
-		holds(t, strings.Contains(err.Error(), field), err)
-		holds(t, strings.HasPrefix(err.Error(), field), err)
-		holds(t, !strings.Contains(err.Error(), "\n"), "one fault, one line")
+		check.Holds(t, strings.Contains(err.Error(), field), err)
+		check.Holds(t, strings.HasPrefix(err.Error(), field), err)
+		check.Holds(t, !strings.Contains(err.Error(), "\n"), "one fault, one line")
 	}
-	holds(t, strings.Contains(Config{Jitter: math.NaN()}.Validate().Error(), "jitter: "), Config{Jitter: math.NaN()}.Validate())
-	holds(t, strings.Contains(Config{HTTP: &HTTPCheck{Path: "/a b"}}.Validate().Error(), "http.path: "), Config{HTTP: &HTTPCheck{Path: "/a b"}}.Validate())
+	check.Holds(t, strings.Contains(Config{Jitter: math.NaN()}.Validate().Error(), "jitter: "), Config{Jitter: math.NaN()}.Validate())
+	check.Holds(t, strings.Contains(Config{HTTP: &HTTPCheck{Path: "/a b"}}.Validate().Error(), "http.path: "), Config{HTTP: &HTTPCheck{Path: "/a b"}}.Validate())
 
 	all := Config{Fall: off, Rise: off, HTTP: &HTTPCheck{Path: "x", Method: "?"}}.Validate()
-	equal(t, 4, len(strings.Split(all.Error(), "\n")), "all at once")
+	check.Equal(t, 4, len(strings.Split(all.Error(), "\n")), "all at once")
 
 	secret := Config{HTTP: &HTTPCheck{Headers: map[string]string{"Authorization": "Bearer s3cret\r\n"}}}.Validate()
-	holds(t, strings.Contains(secret.Error(), "Authorization"), secret)
-	holds(t, !strings.Contains(secret.Error(), "s3cret"))
+	check.Holds(t, strings.Contains(secret.Error(), "Authorization"), secret)
+	check.Holds(t, !strings.Contains(secret.Error(), "s3cret"))
 }
 
 func TestOffIsAllowedWhereItMeansSomething(t *testing.T) {
 	c := Config{TCP: &TCPCheck{}, InitialDelay: off, Jitter: off, DegradedAbove: off, IdleInterval: off}
-	equal(t, nil, c.Validate())
+	check.Equal(t, nil, c.Validate())
 	d := c.WithDefaults()
-	equal(t, []any{c.InitialDelay, c.Jitter, c.DegradedAbove, c.IdleInterval}, []any{d.InitialDelay, d.Jitter, d.DegradedAbove, d.IdleInterval}, "off stays off")
+	check.Equal(t, []any{c.InitialDelay, c.Jitter, c.DegradedAbove, c.IdleInterval}, []any{d.InitialDelay, d.Jitter, d.DegradedAbove, d.IdleInterval}, "off stays off")
 }
 
 func anyConfig(t *rapid.T) Config {
@@ -109,9 +111,9 @@ func anyConfig(t *rapid.T) Config {
 func TestDefaultsAreValidAndSettled(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := anyConfig(t)
-		equal(t, nil, c.Validate())
+		check.Equal(t, nil, c.Validate())
 		d := c.WithDefaults()
-		equal(t, nil, d.Validate())
-		equal(t, d, d.WithDefaults())
+		check.Equal(t, nil, d.Validate())
+		check.Equal(t, d, d.WithDefaults())
 	})
 }

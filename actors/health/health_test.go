@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"pgregory.net/rapid"
+
+	"github.com/understudy-go/understudy/test/check"
 )
 
 var checked = Config{TCP: &TCPCheck{}}
@@ -51,7 +53,7 @@ func TestHysteresis(t *testing.T) {
 		{"a bad check leaves degraded alone until fall", slow, "sbbbgs", "DDDXXD"},
 		{"slow counts nowhere by default", checked, "ss", "HH"},
 	} {
-		t.Run(c.name, func(t *testing.T) { equal(t, c.states, play(New(c.cfg), c.checks)) })
+		t.Run(c.name, func(t *testing.T) { check.Equal(t, c.states, play(New(c.cfg), c.checks)) })
 	}
 }
 
@@ -96,18 +98,18 @@ func TestHealthAgreesWithTheNaiveModel(t *testing.T) {
 		var latency []time.Duration
 		for i := range rapid.IntRange(0, 150).Draw(t, "checks") {
 			before := h.State()
-			equal(t, naive(cfg, good, latency), before)
+			check.Equal(t, naive(cfg, good, latency), before)
 			good = append(good, rapid.Bool().Draw(t, "good"))
 			latency = append(latency, time.Duration(rapid.IntRange(90, 110).Draw(t, "ms"))*time.Millisecond)
 			change := h.Check(time.Duration(i), good[i], latency[i], "")
-			equal(t, Change{
+			check.Equal(t, Change{
 				From: before, To: h.State(),
 				Failing:   !good[i] && (i == 0 || good[i-1]),
 				Recovered: good[i] && i > 0 && !good[i-1],
 			}, change)
-			equal(t, before != h.State(), change.Changed())
+			check.Equal(t, before != h.State(), change.Changed())
 		}
-		equal(t, naive(cfg, good, latency), h.State())
+		check.Equal(t, naive(cfg, good, latency), h.State())
 	})
 }
 
@@ -116,7 +118,7 @@ func TestChangeTellsTheFirstOfEachRun(t *testing.T) {
 	var told strings.Builder
 	for i, c := range "ggbbggbgbb" {
 		change := h.Check(time.Duration(i), c == 'g', 0, "")
-		holds(t, !(change.Failing && change.Recovered))
+		check.Holds(t, !(change.Failing && change.Recovered))
 		switch {
 		case change.Failing:
 			told.WriteByte('F')
@@ -126,17 +128,17 @@ func TestChangeTellsTheFirstOfEachRun(t *testing.T) {
 			told.WriteByte('.')
 		}
 	}
-	equal(t, "..F.R.FRF.", told.String())
+	check.Equal(t, "..F.R.FRF.", told.String())
 }
 
 func TestWithoutACheck(t *testing.T) {
 	h := New(Config{})
-	equal(t, Healthy, h.State())
-	holds(t, h.Eligible())
-	equal(t, "HHHHH", play(h, "bbbbb"), "nothing would ever bring it back")
-	equal(t, 5, len(h.Last(10)), "checks on demand can be asked for")
-	equal(t, "no check is configured", h.Reason())
-	equal(t, Healthy, new(Health).State())
+	check.Equal(t, Healthy, h.State())
+	check.Holds(t, h.Eligible())
+	check.Equal(t, "HHHHH", play(h, "bbbbb"), "nothing would ever bring it back")
+	check.Equal(t, 5, len(h.Last(10)), "checks on demand can be asked for")
+	check.Equal(t, "no check is configured", h.Reason())
+	check.Equal(t, Healthy, new(Health).State())
 }
 
 func TestReadiness(t *testing.T) {
@@ -155,57 +157,57 @@ func TestReadiness(t *testing.T) {
 	} {
 		h := New(checked)
 		play(h, c.checks)
-		equal(t, []bool{c.eligible, c.lastResort}, []bool{h.Eligible(), h.LastResort()}, c.checks)
+		check.Equal(t, []bool{c.eligible, c.lastResort}, []bool{h.Eligible(), h.LastResort()}, c.checks)
 		h = New(Config{TCP: &TCPCheck{}, Readiness: true})
 		play(h, c.checks)
-		equal(t, []bool{c.readyEligible, c.readyLastResort}, []bool{h.Eligible(), h.LastResort()}, "ready %s", c.checks)
+		check.Equal(t, []bool{c.readyEligible, c.readyLastResort}, []bool{h.Eligible(), h.LastResort()}, "ready %s", c.checks)
 	}
 }
 
 func TestPark(t *testing.T) {
 	h := New(checked)
 	play(h, "g")
-	equal(t, Change{From: Healthy, To: Unhealthy}, h.Park("3 panics in 10s"))
-	equal(t, "parked: 3 panics in 10s", h.Reason())
-	equal(t, "XXX", play(h, "ggg"), "checks do not bring it back")
-	holds(t, !h.Eligible())
-	holds(t, !h.LastResort())
-	equal(t, Change{From: Unhealthy, To: Unhealthy}, h.Configure(Config{}), "nor does a reload")
-	equal(t, Change{From: Unhealthy, To: Healthy}, h.Unpark())
+	check.Equal(t, Change{From: Healthy, To: Unhealthy}, h.Park("3 panics in 10s"))
+	check.Equal(t, "parked: 3 panics in 10s", h.Reason())
+	check.Equal(t, "XXX", play(h, "ggg"), "checks do not bring it back")
+	check.Holds(t, !h.Eligible())
+	check.Holds(t, !h.LastResort())
+	check.Equal(t, Change{From: Unhealthy, To: Unhealthy}, h.Configure(Config{}), "nor does a reload")
+	check.Equal(t, Change{From: Unhealthy, To: Healthy}, h.Unpark())
 
 	h = New(checked)
 	h.Park("")
 	play(h, "b")
-	equal(t, Change{From: Unhealthy, To: Unhealthy}, h.Unpark(), "the checks' word holds again")
-	equal(t, "1 check failed, last: connection refused", h.Reason())
+	check.Equal(t, Change{From: Unhealthy, To: Unhealthy}, h.Unpark(), "the checks' word holds again")
+	check.Equal(t, "1 check failed, last: connection refused", h.Reason())
 }
 
 func TestConfigure(t *testing.T) {
 	t.Run("a new check takes no traffic away, and its first result decides", func(t *testing.T) {
 		h := New(Config{})
-		holds(t, !h.Configure(Config{TCP: &TCPCheck{}, Readiness: true}).Changed())
-		holds(t, h.Eligible())
-		equal(t, "X", play(h, "b"))
+		check.Holds(t, !h.Configure(Config{TCP: &TCPCheck{}, Readiness: true}).Changed())
+		check.Holds(t, h.Eligible())
+		check.Equal(t, "X", play(h, "b"))
 	})
 	t.Run("without its check an endpoint is healthy", func(t *testing.T) {
 		h := New(checked)
 		play(h, "bb")
-		equal(t, Change{From: Unhealthy, To: Healthy}, h.Configure(Config{}))
-		equal(t, 0, len(h.Last(10)))
+		check.Equal(t, Change{From: Unhealthy, To: Healthy}, h.Configure(Config{}))
+		check.Equal(t, 0, len(h.Last(10)))
 		h.Configure(checked)
-		equal(t, "X", play(h, "b"))
+		check.Equal(t, "X", play(h, "b"))
 	})
 	t.Run("the state survives a change of numbers", func(t *testing.T) {
 		h := New(checked)
 		play(h, "gbb")
-		holds(t, !h.Configure(Config{TCP: &TCPCheck{}, Fall: 2, Rise: 1}).Changed())
-		equal(t, "XH", play(h, "bg"))
-		equal(t, 5, len(h.Last(10)))
+		check.Holds(t, !h.Configure(Config{TCP: &TCPCheck{}, Fall: 2, Rise: 1}).Changed())
+		check.Equal(t, "XH", play(h, "bg"))
+		check.Equal(t, 5, len(h.Last(10)))
 	})
 	t.Run("nobody is degraded by a rule that is off", func(t *testing.T) {
 		h := New(Config{TCP: &TCPCheck{}, DegradedAbove: 500 * time.Millisecond})
-		equal(t, "D", play(h, "s"))
-		equal(t, Change{From: Degraded, To: Healthy}, h.Configure(checked))
+		check.Equal(t, "D", play(h, "s"))
+		check.Equal(t, Change{From: Degraded, To: Healthy}, h.Configure(checked))
 	})
 }
 
@@ -224,12 +226,12 @@ func TestReason(t *testing.T) {
 	} {
 		h := New(slow)
 		play(h, checks)
-		equal(t, reason, h.Reason(), checks)
+		check.Equal(t, reason, h.Reason(), checks)
 	}
 }
 
 func TestStateNames(t *testing.T) {
-	equal(t, "healthy unknown degraded unhealthy", fmt.Sprint(Healthy, " ", Unknown, " ", Degraded, " ", Unhealthy))
+	check.Equal(t, "healthy unknown degraded unhealthy", fmt.Sprint(Healthy, " ", Unknown, " ", Degraded, " ", Unhealthy))
 }
 
 // "120 checks: 100 kept; the last 10 can be asked for."
@@ -238,14 +240,14 @@ func TestHistoryKeepsAHundred(t *testing.T) {
 	for i := range 120 {
 		h.Check(time.Duration(i)*time.Second, i%7 != 0, time.Duration(i)*time.Millisecond, fmt.Sprint("answer ", i%3))
 	}
-	equal(t, 100, len(h.Last(1000)))
+	check.Equal(t, 100, len(h.Last(1000)))
 	last := h.Last(10)
-	equal(t, 10, len(last))
-	equal(t, CheckResult{At: 110 * time.Second, OK: true, Latency: 110 * time.Millisecond, Words: "answer 2"}, last[0])
-	equal(t, CheckResult{At: 119 * time.Second, Latency: 119 * time.Millisecond, Words: "answer 2"}, last[9])
-	equal(t, 0, len(h.Last(0)))
-	equal(t, 0, len(h.Last(-1)))
-	equal(t, 0, len(New(checked).Last(10)))
+	check.Equal(t, 10, len(last))
+	check.Equal(t, CheckResult{At: 110 * time.Second, OK: true, Latency: 110 * time.Millisecond, Words: "answer 2"}, last[0])
+	check.Equal(t, CheckResult{At: 119 * time.Second, Latency: 119 * time.Millisecond, Words: "answer 2"}, last[9])
+	check.Equal(t, 0, len(h.Last(0)))
+	check.Equal(t, 0, len(h.Last(-1)))
+	check.Equal(t, 0, len(New(checked).Last(10)))
 }
 
 // The model keeps every result; of their texts it expects those that are among
@@ -282,9 +284,9 @@ func TestHistoryAgreesWithTheNaiveModel(t *testing.T) {
 		n := rapid.IntRange(0, 120).Draw(t, "n")
 		want := all[max(0, len(all)-min(n, historyMax)):]
 		got := h.Last(n)
-		equal(t, len(want), len(got))
+		check.Equal(t, len(want), len(got))
 		for i := range want {
-			equal(t, want[i], got[i])
+			check.Equal(t, want[i], got[i])
 		}
 	})
 }
@@ -293,23 +295,23 @@ func TestHistoryBoundsWhatItKeeps(t *testing.T) {
 	h := New(checked)
 	h.Check(0, false, 100*time.Hour, strings.Repeat("ü", 1000))
 	got := h.Last(1)[0]
-	equal(t, strings.Repeat("ü", 58)+"…", got.Words)
-	holds(t, len(got.Words) <= textMax)
-	equal(t, 71*time.Minute, got.Latency.Truncate(time.Minute))
+	check.Equal(t, strings.Repeat("ü", 58)+"…", got.Words)
+	check.Holds(t, len(got.Words) <= textMax)
+	check.Equal(t, 71*time.Minute, got.Latency.Truncate(time.Minute))
 	h.Check(0, true, -time.Second, "")
-	equal(t, 0, h.Last(1)[0].Latency)
+	check.Equal(t, 0, h.Last(1)[0].Latency)
 }
 
 // An idle endpoint may take 3 KiB, and 3 KiB more with a check, its history, its
 // prober and the schedule; so the history stays below 2 KiB and comes only with
 // the first result.
 func TestMemory(t *testing.T) {
-	holds(t, unsafe.Sizeof(history{}) <= uintptr(1792), "the size class below 2 KiB")
-	holds(t, unsafe.Sizeof(Health{}) <= uintptr(96))
-	holds(t, unsafe.Sizeof(Suspicion{}) <= uintptr(32))
-	holds(t, unsafe.Sizeof(Schedule{}) <= uintptr(208))
+	check.Holds(t, unsafe.Sizeof(history{}) <= uintptr(1792), "the size class below 2 KiB")
+	check.Holds(t, unsafe.Sizeof(Health{}) <= uintptr(96))
+	check.Holds(t, unsafe.Sizeof(Suspicion{}) <= uintptr(32))
+	check.Holds(t, unsafe.Sizeof(Schedule{}) <= uintptr(208))
 	h := New(checked)
-	holds(t, h.history == nil)
+	check.Holds(t, h.history == nil)
 	h.Check(0, true, 0, "200 OK")
-	equal(t, 0, testing.AllocsPerRun(300, func() { h.Check(0, true, 0, "200 OK") }))
+	check.Equal(t, 0, testing.AllocsPerRun(300, func() { h.Check(0, true, 0, "200 OK") }))
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/understudy-go/understudy/test/check"
 )
 
 const (
@@ -15,11 +17,11 @@ const (
 // due is when the next check is due while there is traffic, told at 0.
 func due(s *Schedule) time.Duration { return s.Next(0, false, middle) }
 
-// check runs a check from begin to end.
-func check(t *testing.T, s *Schedule, begin, end time.Duration, ok bool) {
+// perform runs a check from begin to end.
+func perform(t *testing.T, s *Schedule, begin, end time.Duration, ok bool) {
 	t.Helper()
 	s.Started(begin)
-	equal(t, Never, due(s), "at most one at a time")
+	check.Equal(t, Never, due(s), "at most one at a time")
 	s.Started(begin + 1)
 	s.Finished(end, ok)
 }
@@ -32,22 +34,22 @@ func scheduled(cfg Config, now time.Duration) *Schedule {
 // "First probe after the initial delay, then every period (3 s, 5 s)"
 func TestPeriod(t *testing.T) {
 	s := scheduled(Config{TCP: &TCPCheck{}, InitialDelay: 3 * time.Second, Interval: 5 * time.Second}, 7*time.Second)
-	equal(t, 10*time.Second, due(s))
-	check(t, s, 10*time.Second, 10*time.Second+100*ms, true)
-	equal(t, 15*time.Second, due(s))
-	check(t, s, 15*time.Second, 15*time.Second+100*ms, false)
-	equal(t, 20*time.Second, due(s))
-	equal(t, 21*time.Second, s.Next(21*time.Second, false, middle), "overdue: now")
+	check.Equal(t, 10*time.Second, due(s))
+	perform(t, s, 10*time.Second, 10*time.Second+100*ms, true)
+	check.Equal(t, 15*time.Second, due(s))
+	perform(t, s, 15*time.Second, 15*time.Second+100*ms, false)
+	check.Equal(t, 20*time.Second, due(s))
+	check.Equal(t, 21*time.Second, s.Next(21*time.Second, false, middle), "overdue: now")
 
-	equal(t, 4, due(scheduled(checked, 4)), "no delay by default")
+	check.Equal(t, 4, due(scheduled(checked, 4)), "no delay by default")
 }
 
 func TestNothingIsDueWithoutACheck(t *testing.T) {
 	s := scheduled(Config{}, 0)
-	equal(t, Never, due(s))
-	check(t, s, 1, 2, false) // on demand
-	holds(t, !s.Hurry(3))
-	equal(t, Never, due(s))
+	check.Equal(t, Never, due(s))
+	perform(t, s, 1, 2, false) // on demand
+	check.Holds(t, !s.Hurry(3))
+	check.Equal(t, Never, due(s))
 }
 
 func TestJitter(t *testing.T) {
@@ -58,9 +60,9 @@ func TestJitter(t *testing.T) {
 		{0, 0, 1800 * ms}, {0, 0.5, 2000 * ms}, {0, 0.75, 2100 * ms}, {0.5, 0, 1000 * ms}, {off, 0, 2000 * ms},
 	} {
 		s := scheduled(Config{TCP: &TCPCheck{}, Jitter: c.jitter}, 0)
-		equal(t, 0, s.Next(0, false, c.rnd), "the initial delay is exact")
-		check(t, s, 0, 0, true)
-		equal(t, c.want, s.Next(0, false, c.rnd).Round(time.Microsecond), c)
+		check.Equal(t, 0, s.Next(0, false, c.rnd), "the initial delay is exact")
+		perform(t, s, 0, 0, true)
+		check.Equal(t, c.want, s.Next(0, false, c.rnd).Round(time.Microsecond), c)
 	}
 }
 
@@ -68,7 +70,7 @@ func TestIdle(t *testing.T) {
 	next := func(idleInterval time.Duration, checks int) (idle, busy time.Duration) {
 		s := scheduled(Config{TCP: &TCPCheck{}, IdleInterval: idleInterval}, 0)
 		for range checks {
-			check(t, s, 0, 0, true)
+			perform(t, s, 0, 0, true)
 		}
 		return s.Next(0, true, middle), s.Next(0, false, middle)
 	}
@@ -84,76 +86,76 @@ func TestIdle(t *testing.T) {
 		{time.Second, 1, 2 * time.Second, 2 * time.Second, "never shorter than the interval"},
 	} {
 		idle, busy := next(c.idleInterval, c.checks)
-		equal(t, []time.Duration{c.idle, c.busy}, []time.Duration{idle, busy}, c.about)
+		check.Equal(t, []time.Duration{c.idle, c.busy}, []time.Duration{idle, busy}, c.about)
 	}
 }
 
 func TestQuickChecks(t *testing.T) {
 	started := func() *Schedule {
 		s := scheduled(checked, 0)
-		check(t, s, 0, 0, true)
+		perform(t, s, 0, 0, true)
 		return s
 	}
 	t.Run("at once, 20 ms apart, up to fall", func(t *testing.T) {
 		s := started()
-		holds(t, s.Hurry(500*ms))
-		equal(t, 500*ms, due(s))
-		equal(t, 500*ms, s.Next(0, true, 0), "traffic or not")
-		check(t, s, 500*ms, 510*ms, false)
-		equal(t, 530*ms, due(s))
-		check(t, s, 530*ms, 540*ms, false)
-		equal(t, 560*ms, due(s))
-		check(t, s, 560*ms, 570*ms, false)
-		equal(t, 2560*ms, due(s), "then the interval again")
+		check.Holds(t, s.Hurry(500*ms))
+		check.Equal(t, 500*ms, due(s))
+		check.Equal(t, 500*ms, s.Next(0, true, 0), "traffic or not")
+		perform(t, s, 500*ms, 510*ms, false)
+		check.Equal(t, 530*ms, due(s))
+		perform(t, s, 530*ms, 540*ms, false)
+		check.Equal(t, 560*ms, due(s))
+		perform(t, s, 560*ms, 570*ms, false)
+		check.Equal(t, 2560*ms, due(s), "then the interval again")
 	})
 	t.Run("a good one ends them", func(t *testing.T) {
 		s := started()
 		s.Hurry(500 * ms)
-		check(t, s, 500*ms, 510*ms, false)
-		check(t, s, 530*ms, 540*ms, true)
-		equal(t, 2530*ms, due(s))
+		perform(t, s, 500*ms, 510*ms, false)
+		perform(t, s, 530*ms, 540*ms, true)
+		check.Equal(t, 2530*ms, due(s))
 	})
 	t.Run("not more often than a quarter of the interval", func(t *testing.T) {
 		s := started()
-		holds(t, s.Hurry(500*ms))
-		holds(t, !s.Hurry(500*ms), "under way")
-		check(t, s, 500*ms, 510*ms, true)
-		holds(t, !s.Hurry(999*ms))
-		equal(t, 2500*ms, due(s))
-		holds(t, s.Hurry(1000*ms))
+		check.Holds(t, s.Hurry(500*ms))
+		check.Holds(t, !s.Hurry(500*ms), "under way")
+		perform(t, s, 500*ms, 510*ms, true)
+		check.Holds(t, !s.Hurry(999*ms))
+		check.Equal(t, 2500*ms, due(s))
+		check.Holds(t, s.Hurry(1000*ms))
 	})
 	t.Run("not within a round, however long it takes", func(t *testing.T) {
 		s := started()
 		s.Hurry(500 * ms)
 		for i := range 3 {
 			s.Started(due(s))
-			holds(t, !s.Hurry(time.Duration(i+1)*time.Second), i)
+			check.Holds(t, !s.Hurry(time.Duration(i+1)*time.Second), i)
 			s.Finished(time.Duration(i+2)*time.Second, false)
 		}
-		holds(t, s.Hurry(5*time.Second))
+		check.Holds(t, s.Hurry(5*time.Second))
 	})
 	t.Run("a check under way at the time proves nothing", func(t *testing.T) {
 		s := started()
 		s.Started(2 * time.Second)
-		holds(t, s.Hurry(2100*ms))
+		check.Holds(t, s.Hurry(2100*ms))
 		s.Finished(2200*ms, true)
-		equal(t, 2200*ms, s.Next(2200*ms, false, middle), "at once")
-		check(t, s, 2200*ms, 2210*ms, false)
-		check(t, s, 2230*ms, 2240*ms, false)
-		check(t, s, 2260*ms, 2270*ms, false)
-		equal(t, 4260*ms, due(s), "fall of them in all")
+		check.Equal(t, 2200*ms, s.Next(2200*ms, false, middle), "at once")
+		perform(t, s, 2200*ms, 2210*ms, false)
+		perform(t, s, 2230*ms, 2240*ms, false)
+		perform(t, s, 2260*ms, 2270*ms, false)
+		check.Equal(t, 4260*ms, due(s), "fall of them in all")
 	})
 	t.Run("not within the initial delay", func(t *testing.T) {
 		s := scheduled(Config{TCP: &TCPCheck{}, InitialDelay: 3 * time.Second}, 0)
-		holds(t, !s.Hurry(time.Second))
-		equal(t, 3*time.Second, due(s))
+		check.Holds(t, !s.Hurry(time.Second))
+		check.Equal(t, 3*time.Second, due(s))
 	})
 }
 
 func TestFinishedWithoutAStartDoesNothing(t *testing.T) {
 	s := scheduled(checked, 0)
 	s.Finished(5, true)
-	equal(t, 0, due(s))
+	check.Equal(t, 0, due(s))
 }
 
 // happened is what befell a schedule; the model below works out from the whole
@@ -219,24 +221,24 @@ func TestScheduleAgreesWithTheNaiveModel(t *testing.T) {
 			jitter := max(cfg.Jitter, 0)
 			switch {
 			case running:
-				equal(t, Never, next)
+				check.Equal(t, Never, next)
 			case !checkedBefore:
-				equal(t, max(now, created+max(cfg.InitialDelay, 0)), next, "the first")
+				check.Equal(t, max(now, created+max(cfg.InitialDelay, 0)), next, "the first")
 			case left > 0 && quick:
-				equal(t, max(now, ended.at+20*ms), next, "quick")
+				check.Equal(t, max(now, ended.at+20*ms), next, "quick")
 			case left > 0:
-				equal(t, now, next, "quick, the first")
+				check.Equal(t, now, next, "quick, the first")
 			default:
 				lo := begun.at + time.Duration(float64(interval)*(1-jitter)) - 1
 				hi := begun.at + time.Duration(float64(interval)*(1+jitter)) + 1
-				holds(t, next >= max(lo, now) && next <= max(hi, now), lo, next, hi)
+				check.Holds(t, next >= max(lo, now) && next <= max(hi, now), lo, next, hi)
 			}
 
 			switch what := rapid.SampledFrom([]string{"check", "check", "check", "hurry", "pause"}).Draw(t, "what"); {
 			case what == "hurry":
 				underWay := left > 0 || running && quick
 				want := checkedBefore && !underWay && (since == nil || now >= since[0].at+cfg.Interval/4)
-				equal(t, want, s.Hurry(now), "hurry")
+				check.Equal(t, want, s.Hurry(now), "hurry")
 				past = append(past, happened{what: "hurry", at: now, hurried: want})
 			case what == "pause":
 				now += time.Duration(rapid.Int64Range(0, int64(time.Second)).Draw(t, "pause"))

@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/understudy-go/understudy/messages"
 	"pgregory.net/rapid"
+
+	"github.com/understudy-go/understudy/messages"
+	"github.com/understudy-go/understudy/test/check"
 )
 
 const (
@@ -38,8 +40,8 @@ func TestWhatRaisesSuspicion(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var s Suspicion
 			c.see(&s)
-			equal(t, c.reason != "", s.Suspect())
-			equal(t, c.reason, s.Reason())
+			check.Equal(t, c.reason != "", s.Suspect())
+			check.Equal(t, c.reason, s.Reason())
 		})
 	}
 }
@@ -47,7 +49,7 @@ func TestWhatRaisesSuspicion(t *testing.T) {
 func TestWhatClearsSuspicion(t *testing.T) {
 	live := func(s *Suspicion) { s.Failure(1, failure); s.Failure(2, failure) }
 	connection := func(s *Suspicion) { s.Failure(2, refused) }
-	check := func(s *Suspicion) { s.CheckFailed(2) }
+	badCheck := func(s *Suspicion) { s.CheckFailed(2) }
 	for _, c := range []struct {
 		name            string
 		raise           []func(s *Suspicion)
@@ -55,10 +57,10 @@ func TestWhatClearsSuspicion(t *testing.T) {
 	}{
 		{"failed calls", []func(*Suspicion){live}, false},
 		{"a connection failure", []func(*Suspicion){connection}, true},
-		{"a check", []func(*Suspicion){check}, true},
-		{"a check, then failed calls", []func(*Suspicion){check, live}, false},
+		{"a check", []func(*Suspicion){badCheck}, true},
+		{"a badCheck, then failed calls", []func(*Suspicion){badCheck, live}, false},
 		{"failed calls, then no connection", []func(*Suspicion){live, connection}, false},
-		{"failed calls, then a check", []func(*Suspicion){live, check}, false},
+		{"failed calls, then a check", []func(*Suspicion){live, badCheck}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			raised := func() *Suspicion {
@@ -66,22 +68,22 @@ func TestWhatClearsSuspicion(t *testing.T) {
 				for _, raise := range c.raise {
 					raise(s)
 				}
-				holds(t, s.Suspect())
+				check.Holds(t, s.Suspect())
 				return s
 			}
 			s := raised()
-			holds(t, s.GoodCall(2), "a good call always")
-			holds(t, !s.Suspect())
-			holds(t, !s.GoodCall(3), "nothing left to clear")
+			check.Holds(t, s.GoodCall(2), "a good call always")
+			check.Holds(t, !s.Suspect())
+			check.Holds(t, !s.GoodCall(3), "nothing left to clear")
 
 			s = raised()
-			holds(t, !s.GoodCall(1), "it was on its way before")
-			holds(t, !s.GoodCheck(1))
-			holds(t, s.Suspect())
+			check.Holds(t, !s.GoodCall(1), "it was on its way before")
+			check.Holds(t, !s.GoodCheck(1))
+			check.Holds(t, s.Suspect())
 
 			s = raised()
-			equal(t, c.goodCheckClears, s.GoodCheck(3))
-			equal(t, !c.goodCheckClears, s.Suspect())
+			check.Equal(t, c.goodCheckClears, s.GoodCheck(3))
+			check.Equal(t, !c.goodCheckClears, s.Suspect())
 		})
 	}
 }
@@ -90,55 +92,55 @@ func TestSuspicionFadesTwiceAsSlowlyEachTimeInARow(t *testing.T) {
 	var s Suspicion
 	now := time.Duration(0)
 	raise := func() time.Duration {
-		holds(t, s.Failure(now, refused))
+		check.Holds(t, s.Failure(now, refused))
 		return s.Until() - now
 	}
 	fade := func() {
-		holds(t, !s.Fade(s.Until()-1))
-		holds(t, s.Suspect())
+		check.Holds(t, !s.Fade(s.Until()-1))
+		check.Holds(t, s.Suspect())
 		now = s.Until()
-		holds(t, s.Fade(now))
-		holds(t, !s.Suspect())
-		equal(t, 0, s.Until())
-		holds(t, !s.Fade(now), "once")
+		check.Holds(t, s.Fade(now))
+		check.Holds(t, !s.Suspect())
+		check.Equal(t, 0, s.Until())
+		check.Holds(t, !s.Fade(now), "once")
 	}
 	for i, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30, 30} {
-		equal(t, want*time.Second, raise())
-		equal(t, uint32(i)+1, s.Epoch())
+		check.Equal(t, want*time.Second, raise())
+		check.Equal(t, uint32(i)+1, s.Epoch())
 		fade()
 	}
 	s.GoodCheck(now)
-	equal(t, time.Second, raise(), "a good check ended the row, though the suspicion had faded")
+	check.Equal(t, time.Second, raise(), "a good check ended the row, though the suspicion had faded")
 	fade()
-	equal(t, 2*time.Second, raise())
-	equal(t, "no connection; suspected 2 times in a row", s.Reason())
+	check.Equal(t, 2*time.Second, raise())
+	check.Equal(t, "no connection; suspected 2 times in a row", s.Reason())
 	fade()
 	s.GoodCall(now)
-	equal(t, time.Second, raise(), "as does a good call")
+	check.Equal(t, time.Second, raise(), "as does a good call")
 }
 
 func TestNewEvidenceRestartsTheTimeAndIsNoNewSuspicion(t *testing.T) {
 	var s Suspicion
-	holds(t, s.Failure(0, refused))
-	holds(t, !s.Failure(900*time.Millisecond, refused))
-	equal(t, 1, s.Epoch())
-	equal(t, 1900*time.Millisecond, s.Until())
-	holds(t, !s.Fade(time.Second))
+	check.Holds(t, s.Failure(0, refused))
+	check.Holds(t, !s.Failure(900*time.Millisecond, refused))
+	check.Equal(t, 1, s.Epoch())
+	check.Equal(t, 1900*time.Millisecond, s.Until())
+	check.Holds(t, !s.Fade(time.Second))
 }
 
 func TestANewSuspicionHasItsOwnCause(t *testing.T) {
 	var s Suspicion
 	s.Failure(1, failure)
 	s.Failure(2, failure)
-	holds(t, s.Fade(time.Hour))
-	holds(t, s.CheckFailed(time.Hour))
-	equal(t, "a check failed; suspected 2 times in a row", s.Reason())
-	holds(t, s.GoodCheck(time.Hour), "failures raised only the one before")
+	check.Holds(t, s.Fade(time.Hour))
+	check.Holds(t, s.CheckFailed(time.Hour))
+	check.Equal(t, "a check failed; suspected 2 times in a row", s.Reason())
+	check.Holds(t, s.GoodCheck(time.Hour), "failures raised only the one before")
 }
 
 func TestUnreachableIsTheLatestWord(t *testing.T) {
 	var s Suspicion
-	step := func(want bool, see func()) { t.Helper(); see(); equal(t, want, s.Unreachable()) }
+	step := func(want bool, see func()) { t.Helper(); see(); check.Equal(t, want, s.Unreachable()) }
 	step(false, func() {})
 	step(true, func() { s.Failure(1, refused) })
 	step(true, func() { s.Fade(time.Hour) })
@@ -235,19 +237,19 @@ func TestSuspicionAgreesWithTheNaiveModel(t *testing.T) {
 			}
 			past = append(past, e)
 			until, epochs := model(past)
-			equal(t, until, s.Until())
-			equal(t, uint32(epochs), s.Epoch())
-			equal(t, until > 0, s.Suspect())
-			equal(t, suspect != s.Suspect(), changed)
-			equal(t, s.Suspect() && !suspect, s.Epoch() != epoch, "an epoch per suspicion")
-			holds(t, s.Until() <= now+fadeMax)
+			check.Equal(t, until, s.Until())
+			check.Equal(t, uint32(epochs), s.Epoch())
+			check.Equal(t, until > 0, s.Suspect())
+			check.Equal(t, suspect != s.Suspect(), changed)
+			check.Equal(t, s.Suspect() && !suspect, s.Epoch() != epoch, "an epoch per suspicion")
+			check.Holds(t, s.Until() <= now+fadeMax)
 		}
 	})
 }
 
 func TestSuspicionDoesNotAllocate(t *testing.T) {
 	var s Suspicion
-	equal(t, 0, testing.AllocsPerRun(100, func() {
+	check.Equal(t, 0, testing.AllocsPerRun(100, func() {
 		s.GoodCall(1)
 		s.Failure(2, failure)
 		s.Failure(3, refused)

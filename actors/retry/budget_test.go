@@ -6,61 +6,63 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/understudy-go/understudy/test/check"
 )
 
 func TestBudget(t *testing.T) {
 	b := NewBudget(BudgetConfig{})
-	equal(t, 100, b.Remaining(0), "10 a second, however quiet")
+	check.Equal(t, 100, b.Remaining(0), "10 a second, however quiet")
 	for range 1000 {
 		b.Request(time.Second)
 	}
-	equal(t, 300, b.Remaining(time.Second), "and 20 % of the requests")
+	check.Equal(t, 300, b.Remaining(time.Second), "and 20 % of the requests")
 	granted := 0
 	for range 1000 {
 		if b.Allow(2 * time.Second) {
 			granted++
 		}
 	}
-	equal(t, 300, granted)
-	equal(t, 0, b.Remaining(2*time.Second))
-	equal(t, 0, b.Remaining(11*time.Second), "the requests are forgotten, the retries are not yet")
-	equal(t, 100, b.Remaining(12*time.Second+sliceTime))
+	check.Equal(t, 300, granted)
+	check.Equal(t, 0, b.Remaining(2*time.Second))
+	check.Equal(t, 0, b.Remaining(11*time.Second), "the requests are forgotten, the retries are not yet")
+	check.Equal(t, 100, b.Remaining(12*time.Second+sliceTime))
 }
 
 func TestBudgetForgetsNothingBefore10s(t *testing.T) {
 	late := sliceTime - 1 // in a slice that began almost a whole one earlier
 	b := NewBudget(BudgetConfig{Ratio: 0.20, MinPerSecond: 0.1})
-	holds(t, b.Allow(late))
-	equal(t, 0, b.Remaining(late+10*time.Second-1))
-	equal(t, 1, b.Remaining(late+10*time.Second+1))
+	check.Holds(t, b.Allow(late))
+	check.Equal(t, 0, b.Remaining(late+10*time.Second-1))
+	check.Equal(t, 1, b.Remaining(late+10*time.Second+1))
 }
 
 func TestBudgetCountsNoRequestAfter10s(t *testing.T) {
 	b := NewBudget(BudgetConfig{Ratio: 1, MinPerSecond: off})
 	b.Request(0)
-	equal(t, 1, b.Remaining(10*time.Second-sliceTime))
-	equal(t, 0, b.Remaining(10*time.Second))
+	check.Equal(t, 1, b.Remaining(10*time.Second-sliceTime))
+	check.Equal(t, 0, b.Remaining(10*time.Second))
 }
 
 func TestBudgetTakesWholeRetries(t *testing.T) {
 	b := NewBudget(BudgetConfig{Ratio: 0.20, MinPerSecond: off})
 	for i := range 12 {
-		equal(t, i/5, b.Remaining(0), i, " requests")
+		check.Equal(t, i/5, b.Remaining(0), i, " requests")
 		b.Request(0)
 	}
-	holds(t, b.Allow(0))
-	holds(t, b.Allow(0))
-	holds(t, !b.Allow(0))
+	check.Holds(t, b.Allow(0))
+	check.Holds(t, b.Allow(0))
+	check.Holds(t, !b.Allow(0))
 }
 
 func TestBudgetOff(t *testing.T) {
 	b := NewBudget(BudgetConfig{Ratio: off})
 	for range 10_000 {
-		holds(t, b.Allow(0))
+		check.Holds(t, b.Allow(0))
 	}
-	equal(t, math.MaxInt, b.Remaining(0))
+	check.Equal(t, math.MaxInt, b.Remaining(0))
 	b.Configure(BudgetConfig{})
-	holds(t, !b.Allow(0), "what was taken stays taken")
+	check.Holds(t, !b.Allow(0), "what was taken stays taken")
 }
 
 // The model remembers every request and retry and looks back exactly 10 s.
@@ -91,17 +93,17 @@ func TestBudgetIsNeverExceededAndNotWithheld(t *testing.T) {
 				continue
 			}
 			remaining := b.Remaining(now)
-			holds(t, remaining >= 0)
+			check.Holds(t, remaining >= 0)
 			granted := b.Allow(now)
-			equal(t, remaining > 0, granted)
+			check.Equal(t, remaining > 0, granted)
 			if granted {
 				retries = append(retries, now)
 				const rounding = 1e-9
-				holds(t, within(retries, 10*time.Second) <= limit(within(requests, 10*time.Second))+rounding, "exceeded at ", now)
-				equal(t, remaining-1, b.Remaining(now))
+				check.Holds(t, within(retries, 10*time.Second) <= limit(within(requests, 10*time.Second))+rounding, "exceeded at ", now)
+				check.Equal(t, remaining-1, b.Remaining(now))
 			} else {
 				strict := limit(within(requests, 10*time.Second-sliceTime))
-				holds(t, within(retries, 10*time.Second+sliceTime)+1 > strict, "withheld at ", now)
+				check.Holds(t, within(retries, 10*time.Second+sliceTime)+1 > strict, "withheld at ", now)
 			}
 		}
 	})
@@ -115,7 +117,7 @@ func TestBudgetDoesNotAllocate(t *testing.T) {
 		b.Request(now)
 		b.Allow(now)
 	})
-	equal(t, 0, allocations)
+	check.Equal(t, 0, allocations)
 }
 
 func BenchmarkRequest(b *testing.B) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/messages"
+	"github.com/understudy-go/understudy/test/check"
 )
 
 const off = -1
@@ -19,19 +20,19 @@ func TestDefaults(t *testing.T) {
 		Jitter:      FullJitter,
 		Budget:      BudgetConfig{Ratio: 0.20, MinPerSecond: 10},
 	}
-	equal(t, want, Config{}.WithDefaults())
-	equal(t, want, want.WithDefaults(), "settled")
-	equal(t, nil, Config{}.Validate())
-	equal(t, nil, want.Validate())
+	check.Equal(t, want, Config{}.WithDefaults())
+	check.Equal(t, want, want.WithDefaults(), "settled")
+	check.Equal(t, nil, Config{}.Validate())
+	check.Equal(t, nil, want.Validate())
 
 	Config{}.WithDefaults().On[0] = "changed"
-	equal(t, "connect", Config{}.WithDefaults().On[0], "nobody changes another's defaults")
+	check.Equal(t, "connect", Config{}.WithDefaults().On[0], "nobody changes another's defaults")
 
-	equal(t, 1, Config{MaxAttempts: off}.WithDefaults().MaxAttempts)
-	equal(t, 1, Config{MaxAttempts: 1}.WithDefaults().MaxAttempts)
-	equal(t, nil, Config{MaxAttempts: off}.Validate())
-	equal(t, nil, BudgetConfig{}.Validate())
-	equal(t, nil, BudgetConfig{Ratio: off, MinPerSecond: off}.Validate())
+	check.Equal(t, 1, Config{MaxAttempts: off}.WithDefaults().MaxAttempts)
+	check.Equal(t, 1, Config{MaxAttempts: 1}.WithDefaults().MaxAttempts)
+	check.Equal(t, nil, Config{MaxAttempts: off}.Validate())
+	check.Equal(t, nil, BudgetConfig{}.Validate())
+	check.Equal(t, nil, BudgetConfig{Ratio: off, MinPerSecond: off}.Validate())
 }
 
 func TestDefaultsFollowTheBackoff(t *testing.T) {
@@ -49,12 +50,12 @@ func TestDefaultsFollowTheBackoff(t *testing.T) {
 		{"off", Backoff{Initial: off}, 0, FullJitter},
 	} {
 		d := Config{Backoff: c.given}.WithDefaults()
-		equal(t, c.max, d.Backoff.Max, c.about)
-		equal(t, c.jitter, d.Jitter, c.about)
-		equal(t, d, d.WithDefaults(), c.about)
-		equal(t, nil, Config{Backoff: c.given}.Validate(), c.about)
+		check.Equal(t, c.max, d.Backoff.Max, c.about)
+		check.Equal(t, c.jitter, d.Jitter, c.about)
+		check.Equal(t, d, d.WithDefaults(), c.about)
+		check.Equal(t, nil, Config{Backoff: c.given}.Validate(), c.about)
 	}
-	equal(t, Jitter(time.Second), Config{Backoff: Constant(time.Second), Jitter: Jitter(time.Second)}.WithDefaults().Jitter)
+	check.Equal(t, Jitter(time.Second), Config{Backoff: Constant(time.Second), Jitter: Jitter(time.Second)}.WithDefaults().Jitter)
 }
 
 func TestEveryFaultIsNamed(t *testing.T) {
@@ -69,8 +70,8 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		"budget.min_per_second: ": {Budget: BudgetConfig{MinPerSecond: -2}},
 	} {
 		err := c.Validate()
-		holds(t, err != nil, field)
-		holds(t, strings.HasPrefix(err.Error(), field) && !strings.Contains(err.Error(), "\n"), field, err)
+		check.Holds(t, err != nil, field)
+		check.Holds(t, strings.HasPrefix(err.Error(), field) && !strings.Contains(err.Error(), "\n"), field, err)
 	}
 	for about, c := range map[string]Config{
 		"initial":    {Backoff: Backoff{Initial: 2 * time.Hour, Max: 2 * time.Hour}},
@@ -81,11 +82,11 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		"ratio":      {Budget: BudgetConfig{Ratio: math.NaN()}},
 		"floor":      {Budget: BudgetConfig{MinPerSecond: math.Inf(1)}},
 	} {
-		holds(t, c.Validate() != nil, about)
+		check.Holds(t, c.Validate() != nil, about)
 	}
 	all := Config{MaxAttempts: -2, On: []string{"x", "y"}, Jitter: -3, Budget: BudgetConfig{Ratio: -3}}.Validate()
-	equal(t, 5, len(strings.Split(all.Error(), "\n")), "all at once")
-	holds(t, BudgetConfig{Ratio: -3}.Validate() != nil)
+	check.Equal(t, 5, len(strings.Split(all.Error(), "\n")), "all at once")
+	check.Holds(t, BudgetConfig{Ratio: -3}.Validate() != nil)
 }
 
 func TestRetryable(t *testing.T) {
@@ -132,18 +133,18 @@ func TestRetryable(t *testing.T) {
 		{[]string{"404"}, success, 405, false},
 		{[]string{"100", "599"}, failure, 599, true},
 	} {
-		equal(t, c.want, NewPolicy(Config{On: c.on}).Retryable(c.outcome, c.status), c)
+		check.Equal(t, c.want, NewPolicy(Config{On: c.on}).Retryable(c.outcome, c.status), c)
 	}
 }
 
 func TestWordsOfOn(t *testing.T) {
 	for _, word := range []string{"", "Connect", "5XX", "5x", "5xxx", "6xx", "0xx", "099", "600", "50", "5x3", "50x", "+50", "1e2", "५०३"} {
 		err := Config{On: []string{word}}.Validate()
-		holds(t, err != nil && strings.Contains(err.Error(), "on: "), word)
-		holds(t, !NewPolicy(Config{On: []string{word}}).Retryable(messages.Failure, 503), word)
+		check.Holds(t, err != nil && strings.Contains(err.Error(), "on: "), word)
+		check.Holds(t, !NewPolicy(Config{On: []string{word}}).Retryable(messages.Failure, 503), word)
 	}
 	for _, word := range []string{"connect", "timeout", "error", "100", "503", "599", "1xx", "5xx"} {
-		equal(t, nil, Config{On: []string{word}}.Validate(), word)
+		check.Equal(t, nil, Config{On: []string{word}}.Validate(), word)
 	}
 }
 
@@ -152,6 +153,6 @@ func TestIdempotent(t *testing.T) {
 		"GET": true, "HEAD": true, "PUT": true, "DELETE": true, "OPTIONS": true, "TRACE": true,
 		"POST": false, "PATCH": false, "CONNECT": false, "": false, "get": false,
 	} {
-		equal(t, want, Idempotent(method), method)
+		check.Equal(t, want, Idempotent(method), method)
 	}
 }

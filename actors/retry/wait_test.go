@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/understudy-go/understudy/test/check"
 )
 
 const almostOne = 1 - 1e-9
@@ -22,8 +24,8 @@ func waits(c Config, attempts int) (shortest, longest []time.Duration) {
 // [2.0, 2.5]"
 func TestAddedJitter(t *testing.T) {
 	shortest, longest := waits(Config{Backoff: Backoff{Initial: time.Second}, Jitter: Jitter(500 * time.Millisecond)}, 2)
-	equal(t, []time.Duration{1000 * time.Millisecond, 2000 * time.Millisecond}, shortest)
-	equal(t, []time.Duration{1500 * time.Millisecond, 2500 * time.Millisecond}, longest)
+	check.Equal(t, []time.Duration{1000 * time.Millisecond, 2000 * time.Millisecond}, shortest)
+	check.Equal(t, []time.Duration{1500 * time.Millisecond, 2500 * time.Millisecond}, longest)
 }
 
 func TestWait(t *testing.T) {
@@ -44,14 +46,14 @@ func TestWait(t *testing.T) {
 		{"times 1.5", Config{Backoff: Backoff{Initial: s, Multiplier: 1.5}, Jitter: off}, []time.Duration{s, 1500 * ms, 2250 * ms}, []time.Duration{s, 1500 * ms, 2250 * ms}},
 	} {
 		shortest, longest := waits(c.cfg, len(c.shortest))
-		equal(t, c.shortest, shortest, c.about)
-		equal(t, c.longest, longest, c.about)
+		check.Equal(t, c.shortest, shortest, c.about)
+		check.Equal(t, c.longest, longest, c.about)
 		shortest, _ = waits(c.cfg.WithDefaults(), len(c.shortest))
-		equal(t, c.shortest, shortest, c.about, ", with defaults filled in")
+		check.Equal(t, c.shortest, shortest, c.about, ", with defaults filled in")
 	}
 	c := Config{Jitter: NoJitter}
-	equal(t, c.Wait(1, 0), c.Wait(0, 0), "attempts count from 1")
-	equal(t, 250*ms, c.Wait(1<<62, 0), "however many")
+	check.Equal(t, c.Wait(1, 0), c.Wait(0, 0), "attempts count from 1")
+	check.Equal(t, 250*ms, c.Wait(1<<62, 0), "however many")
 }
 
 // The model goes attempt by attempt, in whole steps.
@@ -66,7 +68,7 @@ func TestWaitsStayInBounds(t *testing.T) {
 			},
 			Jitter: Jitter(rapid.OneOf(rapid.Just(int64(FullJitter)), rapid.Just(int64(NoJitter)), rapid.Int64Range(1, int64(waitMax))).Draw(t, "jitter")),
 		}
-		equal(t, nil, c.Validate())
+		check.Equal(t, nil, c.Validate())
 		model := float64(c.Backoff.Initial)
 		attempts := rapid.IntRange(1, 200).Draw(t, "attempts")
 		for attempt := 1; attempt <= attempts; attempt++ {
@@ -75,13 +77,13 @@ func TestWaitsStayInBounds(t *testing.T) {
 			wait := c.Wait(attempt, rapid.Float64Range(0, almostOne).Draw(t, "rnd"))
 			switch c.Jitter {
 			case NoJitter:
-				holds(t, (wait-base).Abs() <= rounding, attempt, wait, base)
+				check.Holds(t, (wait-base).Abs() <= rounding, attempt, wait, base)
 			case FullJitter:
-				holds(t, wait >= 0 && wait <= base+rounding, attempt, wait, base)
+				check.Holds(t, wait >= 0 && wait <= base+rounding, attempt, wait, base)
 			default:
-				holds(t, wait >= base-rounding && wait <= base+time.Duration(c.Jitter)+rounding, attempt, wait, base)
+				check.Holds(t, wait >= base-rounding && wait <= base+time.Duration(c.Jitter)+rounding, attempt, wait, base)
 			}
-			holds(t, wait <= c.Backoff.Max+max(0, time.Duration(c.Jitter)), attempt, wait)
+			check.Holds(t, wait <= c.Backoff.Max+max(0, time.Duration(c.Jitter)), attempt, wait)
 			model = min(model*c.Backoff.Multiplier, float64(c.Backoff.Max))
 		}
 	})
@@ -96,7 +98,7 @@ func TestFullJitterIsUniform(t *testing.T) {
 		tenths[c.Wait(1, (float64(i)+0.5)/draws)*10/time.Second]++
 	}
 	for i, n := range tenths {
-		equal(t, draws/10, n, "tenth ", i)
+		check.Equal(t, draws/10, n, "tenth ", i)
 	}
 }
 
@@ -106,16 +108,16 @@ func TestJitterAsText(t *testing.T) {
 		"0.5s": Jitter(500 * time.Millisecond), "500ms": Jitter(500 * time.Millisecond), "0": NoJitter, "0s": NoJitter,
 	} {
 		j := Jitter(7)
-		equal(t, nil, j.UnmarshalText([]byte(text)), text)
-		equal(t, want, j, text)
+		check.Equal(t, nil, j.UnmarshalText([]byte(text)), text)
+		check.Equal(t, want, j, text)
 		again, err := j.MarshalText()
-		equal(t, nil, err)
-		equal(t, nil, j.UnmarshalText(again), text)
-		equal(t, want, j, text, ", read again from ", string(again))
+		check.Equal(t, nil, err)
+		check.Equal(t, nil, j.UnmarshalText(again), text)
+		check.Equal(t, want, j, text, ", read again from ", string(again))
 	}
 	for _, text := range []string{"Full", "half", "10%", "0.5", "-1s", "-2", "none "} {
 		j := Jitter(7)
-		holds(t, j.UnmarshalText([]byte(text)) != nil, text)
-		equal(t, Jitter(7), j, text)
+		check.Holds(t, j.UnmarshalText([]byte(text)) != nil, text)
+		check.Equal(t, Jitter(7), j, text)
 	}
 }
