@@ -194,8 +194,9 @@ func (s *System) SetHooks(service string, h Hooks) error { return s.Service(serv
 // Shutdown drains first, as net/http's does: the door closes, so that NATS sends
 // requests elsewhere; what is under way ends, or ctx does; then it closes.
 func (s *System) Shutdown(ctx context.Context) error {
-	err := s.door.Drain(ctx)
-	return errors.Join(err, s.System.Shutdown(ctx))
+	err := errors.Join(s.door.Drain(ctx), s.System.Shutdown(ctx))
+	s.door.Close()
+	return err
 }
 
 // Close stops at once. Calls that wait for an endpoint are CLOSED. It may be
