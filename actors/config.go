@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/breaker"
@@ -84,6 +85,8 @@ func (e Endpoint) Validate() error {
 		add("id: cannot be empty")
 	case len(e.ID) > 256:
 		add("id: %d bytes are too long: 256 at most", len(e.ID))
+	case strings.ContainsFunc(e.ID, unicode.IsControl):
+		add("id: %q has a control character", e.ID)
 	}
 	if e.URL != "" {
 		u, err := url.Parse(e.URL)

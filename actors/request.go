@@ -8,7 +8,9 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"strings"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"golang.org/x/net/http/httpguts"
@@ -87,8 +89,11 @@ func checkRequest(m *messages.Request) *messages.Error {
 	if m.Path != "" && !strings.HasPrefix(m.Path, "/") {
 		return bad("path %.64q does not begin with /", m.Path)
 	}
-	if strings.ContainsFunc(m.Path, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return bad("path %.64q has a space or a control character", m.Path)
+	if strings.ContainsFunc(m.Path, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '#' }) {
+		return bad("path %.64q has a space, a control character or a fragment", m.Path)
+	}
+	if _, err := url.ParseRequestURI(path(m)); err != nil {
+		return bad("path %.64q cannot be parsed", m.Path)
 	}
 	if m.Timeout < 0 {
 		return bad("timeout %v is negative", m.Timeout)
@@ -166,7 +171,7 @@ func (c *call) read(resp *http.Response) (*messages.Response, error) {
 			own.cancel(errIdle)
 		}
 	}
-	c.target.t.client.Stream(resp, limit(c.set.config.IdleTimeout), cancel, func(err error) { broken = err })
+	c.target.t.client.Stream(resp, c.readIdle(), cancel, func(err error) { broken = err })
 	data, err := io.ReadAll(io.LimitReader(resp.Body, responseMax+1))
 	_ = resp.Body.Close()
 	if err == nil {
@@ -184,6 +189,17 @@ func (c *call) read(resp *http.Response) (*messages.Response, error) {
 	}
 	c.end(err, 0, nil)
 	return nil, err
+}
+
+// readIdle is how long an answer that is read into memory may pause: its caller
+// sees nothing of it yet, so that what would be patience with a stream is only a
+// late retry here.
+func (c *call) readIdle() time.Duration {
+	idle, attempt := limit(c.set.config.IdleTimeout), limit(c.set.config.AttemptTimeout)
+	if attempt > 0 && (idle == 0 || attempt < idle) {
+		return attempt
+	}
+	return idle
 }
 
 // handle asks an endpoint that is a Go function.

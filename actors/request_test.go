@@ -67,3 +67,49 @@ func TestAHandlersPanicIsAnAnswerToTheActorThatAsked(t *testing.T) {
 		}
 	})
 }
+
+// An answer that is read into memory and stops coming is tried elsewhere after the
+// attempt's timeout: nobody has seen anything of it yet.
+func TestABufferedAnswerThatStallsIsTriedElsewhere(t *testing.T) {
+	c := ServiceConfig{AttemptTimeout: 50 * time.Millisecond, Endpoints: []Endpoint{
+		{ID: "stalls", URL: serve(t, stall(http.StatusOK))},
+		{ID: "answers", Priority: 1, URL: serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("here")) })},
+	}}
+	c.Strategy.Pick = "priority"
+	s := start(t, Options{}, c)
+	resp, err := s.Request(t.Context(), &messages.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Endpoint != "answers" || len(resp.Attempts) != 2 || resp.Attempts[0].Code != messages.CodeTimeout {
+		t.Errorf("%s after %+v", resp.Endpoint, resp.Attempts)
+	}
+	if e := status(t, s, "stalls"); e.Timeouts != 1 {
+		t.Errorf("the stall counts nothing: %+v", e)
+	}
+}
+
+// Three digits that are no status are garbage.
+func TestAStatusBelowAHundredIsGarbage(t *testing.T) {
+	s := start(t, Options{}, ServiceConfig{Endpoints: []Endpoint{{ID: "e0", URL: raw(t, "HTTP/1.1 000 \r\nContent-Length: 0\r\n\r\n")}}})
+	_, err := s.Request(t.Context(), &messages.Request{}) // counted, tried again, and an error
+	if code(err) != messages.CodeRetryExhausted {
+		t.Errorf("got %v", err)
+	}
+	if e := status(t, s, "e0"); e.Failures != 3 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// What no endpoint should see is refused before one is asked.
+func TestPathsThatCannotBeSent(t *testing.T) {
+	s := start(t, Options{}, handler(func(context.Context, *messages.Request) (*messages.Response, error) { return &messages.Response{}, nil }))
+	for _, path := range []string{"orders", "/a b", "/a\r\nX: y", "/a#b", "/%zz", "http://elsewhere/"} {
+		if _, err := s.Request(t.Context(), &messages.Request{Path: path}); code(err) != messages.CodeInvalidRequest {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+	if st := s.Stats(); st.Attempts != 0 {
+		t.Errorf("%d attempts", st.Attempts)
+	}
+}

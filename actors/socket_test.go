@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"bufio"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -162,4 +164,27 @@ func (c *handClock) advance(d time.Duration) {
 		next.f()
 		c.mu.Lock()
 	}
+}
+
+// raw returns the URL of a server that answers every connection with these bytes.
+func raw(t *testing.T, answer string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = http.ReadRequest(bufio.NewReader(c))
+			_, _ = c.Write([]byte(answer))
+			_ = c.Close()
+		}
+	})
+	return "http://" + l.Addr().String()
 }

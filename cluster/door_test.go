@@ -213,7 +213,7 @@ func TestBadInput(t *testing.T) {
 		"method is no token":     {nats.Header{"Understudy-Method": {"GET /"}}, `method "GET /" is not a token`},
 		"path without slash":     {nats.Header{"Understudy-Path": {"orders"}}, `path "orders" does not begin with /`},
 		"path is a URL":          {nats.Header{"Understudy-Path": {"http://elsewhere/"}}, `path "http://elsewhere/" does not begin with /`},
-		"path with a space":      {nats.Header{"Understudy-Path": {"/a HTTP/1.1"}}, `path "/a HTTP/1.1" has a space or a control character`},
+		"path with a space":      {nats.Header{"Understudy-Path": {"/a HTTP/1.1"}}, `path "/a HTTP/1.1" has a space, a control character or a fragment`},
 		"key with a control":     {nats.Header{"Understudy-Key": {"a\x01b"}}, "header Understudy-Key has a control character"},
 		"header value too large": {nats.Header{"X-Big": {big + "x"}}, `header "X-Big" has 16385 bytes: 16384 at most`},
 		"headers too large":      {nats.Header{"A": {big}, "B": {big}, "C": {big}, "D": {big}}, "the headers have 65540 bytes: 65536 at most"},

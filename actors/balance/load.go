@@ -27,7 +27,8 @@ type Load struct {
 	// Inflight is how many requests the endpoint has now.
 	Inflight atomic.Int32
 	latency  atomic.Uint64 // a moment
-	_        [48]byte
+	failed   bool          // the average is a failure's: the endpoint's alone
+	_        [47]byte
 }
 
 // Observe takes up the latency of a good call. A rise counts at once and in full, a
@@ -35,18 +36,33 @@ type Load struct {
 // (Finagle's peak EWMA), so that trouble shows at once and trust comes back slowly.
 func (l *Load) Observe(now, latency time.Duration) {
 	m, value, tick := moment(l.latency.Load()), nanos(latency), tickOf(now)
-	if value < m.value() {
+	if value < m.value() && !l.failed {
 		value += (m.value() - value) * fade(m.age(tick))
 	}
+	l.failed = false
+	l.store(m, value, tick)
+}
+
+func (l *Load) store(m moment, value float64, tick uint32) {
 	if next := momentOf(value, tick); next != m {
 		l.latency.Store(uint64(next))
 	}
 }
 
 // Fail takes up the latency of a failed call as at least twice the service's
-// average, so that an endpoint that fails fast does not look like a quick one.
+// average, so that an endpoint that fails fast does not look like a quick one. What
+// a failure took, a timeout above all, says how patient we were and not how slow the
+// endpoint is: so the next good call takes its place in full. Were it to fade like a
+// latency that was measured, one timeout of 2 s would keep an endpoint of 2 ms from
+// its share for more than a minute after it is well again.
 func (l *Load) Fail(now, latency time.Duration, service *Average) {
-	l.Observe(now, max(latency, 2*service.Value()))
+	m, tick := moment(l.latency.Load()), tickOf(now)
+	value := nanos(max(latency, 2*service.Value()))
+	if value < m.value() {
+		value += (m.value() - value) * fade(m.age(tick))
+	}
+	l.failed = true
+	l.store(m, value, tick)
 }
 
 // Average is the peak EWMA as of the last call, not faded since; 0 before the first.

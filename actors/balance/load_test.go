@@ -77,6 +77,10 @@ func TestFail(t *testing.T) {
 	equal(t, "fast failure", l.Average(), 100*time.Millisecond)
 	l.Fail(time.Second, 2*time.Second, &service)
 	equal(t, "slow failure", l.Average(), 2*time.Second)
+	l.Observe(time.Second, 40*time.Millisecond)
+	equal(t, "the good call after it", l.Average(), 40*time.Millisecond)
+	l.Observe(time.Second, 20*time.Millisecond)
+	equal(t, "a measured fall", l.Average(), 40*time.Millisecond)
 	for k := range 1000 { // when everybody fails, nothing grows without bound
 		l.Fail(time.Duration(k)*time.Second, time.Millisecond, &service)
 	}

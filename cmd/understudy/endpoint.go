@@ -52,6 +52,9 @@ func (d *describing) flags(c *cobra.Command) {
 func (d *describing) order(c *cobra.Command) (messages.EndpointOrder, error) {
 	o := messages.EndpointOrder{ID: d.id, URL: d.url, Zone: d.zone, Tags: d.tags}
 	if c.Flags().Changed("weight") {
+		if d.weight < 1 {
+			return o, usagef("--weight %d: 1 at least; to take it out, use drain or rm", d.weight)
+		}
 		o.Weight = &d.weight
 	}
 	if c.Flags().Changed("priority") {

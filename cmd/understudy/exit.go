@@ -75,6 +75,8 @@ func codeStatus(code messages.Code) int {
 		return exitTimeout
 	case code.Status() == 503:
 		return exitUnavailable
+	case code == messages.CodeInvalidRequest:
+		return exitUsage
 	case code == messages.CodeInvalidConfig || code == messages.CodeInvalidStrategy:
 		return exitConfig
 	}

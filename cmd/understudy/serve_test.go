@@ -109,7 +109,7 @@ func TestRequestsAndTheirExitStatus(t *testing.T) {
 		"a server error": {[]string{"bad", "-X", "POST"}, exitFailed, "Service Unavailable", `^understudy: bad/e: .*\n$`},
 		"no answer":      {[]string{"never", "--timeout", "100ms"}, exitTimeout, "", `^understudy: never.*\n$`},
 		"no service":     {[]string{"nobody"}, exitUnavailable, "", `^understudy: nobody: no node serves it\n$`},
-		"no path":        {[]string{"good", "--path", "x"}, exitFailed, "", `^understudy: good: path "x" does not begin with /\n$`},
+		"no path":        {[]string{"good", "--path", "x"}, exitUsage, "", `^understudy: good: path "x" does not begin with /\n$`},
 		"no file":        {[]string{"good", "-d", "@nowhere"}, exitFailed, "", `^understudy: open nowhere: no such file or directory\n$`},
 		"no header":      {[]string{"good", "-H", "x"}, exitUsage, "", `^understudy: -H "x": name:value is needed\n$`},
 	} {

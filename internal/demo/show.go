@@ -100,14 +100,14 @@ func (d *Demo) perform(ctx context.Context) (recovered time.Duration, err error)
 	var serves <-chan time.Time
 	steps := []step{
 		{0.10, func(context.Context) (string, error) { return d.kill(0), nil }},
-		{0.30, func(context.Context) (words string, err error) {
+		{0.25, func(context.Context) (words string, err error) {
 			serves = d.load.await(ids[0])
 			words, err = d.revive(0)
 			up = time.Now()
 			return words, err
 		}},
-		{0.40, func(ctx context.Context) (string, error) { return d.stall(ctx, 1, stallEvery) }},
-		{0.70, func(ctx context.Context) (string, error) { return d.stall(ctx, 1, 0) }},
+		{0.30, func(ctx context.Context) (string, error) { return d.stall(ctx, 1, stallEvery) }},
+		{0.50, func(ctx context.Context) (string, error) { return d.stall(ctx, 1, 0) }},
 	}
 	frame := time.NewTicker(frameTime)
 	defer frame.Stop()

@@ -24,6 +24,8 @@ func State(e *messages.EndpointStatus) (state, why string) {
 		add(e.AdminReason)
 	case !e.Eligible:
 		state = "out"
+	case e.Breaker == "open":
+		state = "trial due"
 	case e.Suspect || e.Rank == "suspect":
 		state = "last choice"
 	case e.Rank == "degraded":

@@ -158,6 +158,11 @@ func (c *Client) RoundTrip(req *nethttp.Request) (*nethttp.Response, error) {
 		c.bodyEnded()
 		return nil, a.explain(err, up, maxConns)
 	}
+	if resp.StatusCode < 100 { // net/http takes any three digits
+		_ = resp.Body.Close()
+		c.bodyEnded()
+		return nil, &messages.Error{Code: messages.CodeConnectionError, Words: "no usable answer"}
+	}
 	resp.Request = req
 	return resp, nil
 }
