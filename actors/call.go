@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -197,11 +196,13 @@ func (c *call) ask(now time.Duration, fresh bool) *lease {
 		l.tried = append(l.tried, c.tried...)
 	}
 	c.cell.mailbox.Post((*Acquire)(l), nil)
-	if c.cell.woke.Load() && c.cell.woke.Swap(false) {
-		runtime.Gosched() // somebody who waited can go on: a goroutine that never waits must let them
-	}
-	if l.state.Load() != leaseAnswered && !c.park(l) {
-		return nil
+	switch {
+	case l.state.Load() != leaseAnswered:
+		if !c.park(l) { // to wait is to make way
+			return nil
+		}
+	case c.cell.crowd.Load() > 0:
+		c.cell.makeWay(now)
 	}
 	c.welcomed = c.welcomed || l.welcomed
 	return l

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,7 @@ type serviceCell struct {
 	// draining refuses new requests.
 	draining atomic.Bool
 	removed  atomic.Bool
-	woke     atomic.Bool // a caller that waited was answered: see ask
+	crowd    atomic.Int32 // callers met lately: see makeWay
 	// load is what the endpoints share for the latency penalty.
 	average   balance.Average
 	listening atomic.Bool // OnTransition has its goroutine
@@ -40,6 +41,25 @@ type serviceCell struct {
 	pid       atomic.Pointer[actor.PID]
 
 	supervisor supervisorState // the supervisor's alone
+}
+
+// A caller whose requests are answered in its own goroutine never waits, and Go
+// would let it run for 10 ms while those who had to wait queue behind it. So while
+// callers meet here, about one request in crowdYield makes way; crowdSpell times
+// after the last meeting that is over. Chosen by measurement, 128 callers on two
+// processors: one in 4 has a third of the 99.9th percentile of one in 32 at the same
+// throughput; one in 2 gains nothing more.
+const (
+	crowdSpell = 64
+	crowdYield = 4 // a power of two
+)
+
+// makeWay yields now and then; the time is the dice.
+func (s *serviceCell) makeWay(now time.Duration) {
+	if uint64(now)*0x9E3779B97F4A7C15>>32&(crowdYield-1) == 0 { // Fibonacci hashing
+		s.crowd.Add(-1)
+		runtime.Gosched()
+	}
 }
 
 // settings is one configuration of a service with what is derived from it. It

@@ -108,7 +108,7 @@ func (l *lease) free() {
 func (l *lease) answer() bool {
 	switch l.state.Swap(leaseAnswered) {
 	case leaseParked:
-		l.service.woke.Store(true)
+		l.service.crowd.Store(crowdSpell)
 		l.ready <- struct{}{}
 	case leaseAbandoned:
 		return false

@@ -22,10 +22,10 @@
 // as with the default one, a goroutine of the mailbox's own yields every 300
 // messages.
 //
-// While several senders meet at one mailbox, every fourth of those who got it to
-// themselves yields after its message. Otherwise a sender that never blocks would
-// keep its processor for a time slice of 10 ms, and whoever waits there pays with
-// the slowest thousandth (p99.9 halves by it; measured, 128 senders, 2 cores).
+// A sender that is never made to wait keeps its processor for a time slice of 10 ms,
+// and whoever had to wait here pays with the slowest thousandth. The mailbox does not
+// yield for its senders: one that cares for the tail under contention yields itself,
+// as actors.makeWay does.
 //
 // # One budget for a nested run
 //

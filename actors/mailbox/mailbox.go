@@ -36,11 +36,6 @@ const (
 	// throughput is after how many messages a goroutine of the mailbox's own
 	// yields; protoactor's default dispatcher has the same number.
 	throughput = 300
-
-	// After senders met at the mailbox, the next crowdSpell of them run in a crowd,
-	// and every crowdYield-th yields.
-	crowdSpell = 256
-	crowdYield = 4
 )
 
 // The states of a mailbox. A fast post moves between 0 and running alone; once
@@ -62,10 +57,9 @@ type Mailbox struct {
 	sys, user queue
 
 	// The runner's own; while nobody runs, the lock holder's.
-	inv   actor.MessageInvoker
-	left  *int // what is left of the run's budget, nil on the mailbox's own goroutine
-	own   int  // the budget, where the run is not a nested one
-	crowd int  // how many posts the crowd still lasts
+	inv  actor.MessageInvoker
+	left *int // what is left of the run's budget, nil on the mailbox's own goroutine
+	own  int  // the budget, where the run is not a nested one
 
 	budget, limit int
 	refuse        func(msg any) bool
@@ -107,9 +101,7 @@ func (m *Mailbox) PostUserMessage(msg any) {
 		left = &budget
 		m.postBatch(batch, left)
 	}
-	if m.post(msg, left) {
-		runtime.Gosched()
-	}
+	m.post(msg, left)
 }
 
 func batchOf(msg any) actor.MessageBatch {
@@ -139,15 +131,10 @@ func (m *Mailbox) Post(msg any, left *int) { m.post(msg, left) }
 // actor's Receive or from Failed, and its result used there, synchronously.
 func (m *Mailbox) Left() *int { return m.left }
 
-// post reports whether the sender should make way for others.
-func (m *Mailbox) post(msg any, left *int) (yield bool) {
+func (m *Mailbox) post(msg any, left *int) {
 	if left != nil && *left <= 0 || !m.state.CompareAndSwap(0, running) {
 		m.enqueue(msg, left)
-		return false
-	}
-	if m.crowd > 0 {
-		m.crowd--
-		yield = m.crowd%crowdYield == 0
+		return
 	}
 	m.left = m.budgetFor(left)
 	*m.left--
@@ -155,7 +142,6 @@ func (m *Mailbox) post(msg any, left *int) (yield bool) {
 		m.mu.Lock()
 		m.run(m.left)
 	}
-	return yield
 }
 
 // budgetFor returns the budget of a borrowed run.
@@ -230,7 +216,7 @@ func (m *Mailbox) runOwn() {
 // borrowed run has to be handed over. The caller is the runner and holds the lock;
 // run gives up both.
 func (m *Mailbox) run(left *int) {
-	m.left, m.crowd = left, crowdSpell
+	m.left = left
 	for n := 1; m.ready(); n++ {
 		if left != nil && (*left <= 0 || m.sys.n > 0) {
 			m.mu.Unlock()

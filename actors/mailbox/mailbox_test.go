@@ -370,24 +370,3 @@ func TestAGoroutineOfItsOwnYields(t *testing.T) {
 	settle(t, m)
 	require.EqualValues(t, messages, handled.Load())
 }
-
-func TestInACrowdSendersYield(t *testing.T) {
-	oneProcessor(t)
-	m := New(Options{})
-	m.RegisterHandlers(handler(func(any) {}), nil)
-	m.Start()
-	meet := func() { // a post to a mailbox that is taken
-		m.mu.Lock()
-		m.state.Store(running | guarded)
-		m.user.push("a")
-		m.run(nil)
-	}
-	meet()
-	var other atomic.Bool
-	go other.Store(true)
-	for range crowdSpell {
-		m.PostUserMessage("a")
-	}
-	require.True(t, other.Load())
-	require.Zero(t, m.crowd, "alone again")
-}
