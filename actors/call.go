@@ -318,7 +318,8 @@ func (c *call) callerErr(now time.Duration) error {
 // decide notes what came of the attempt and whether another may follow.
 func (c *call) decide(now time.Duration, j *judgement, err error, status int) result {
 	r := result{outcome: j.outcome, ended: now, latency: now - c.lease.at, pause: j.retryAfter}
-	c.again, c.last = false, *j
+	c.again = false
+	c.last = *j
 	if j.outcome == messages.Success && err == nil {
 		r.end = requestSucceeded
 		return r

@@ -92,7 +92,9 @@ func newLease(s *serviceCell) *lease {
 	l.refusals, l.welcomed = 0, false
 	l.err = nil
 	l.state.Store(leaseAsked)
-	l.streams.Store(false)
+	if l.streams.Load() { // a store that changes nothing would still cost
+		l.streams.Store(false)
+	}
 	return l
 }
 
