@@ -3,16 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"runtime"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/bulkhead"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -95,8 +91,8 @@ func gobreakerBare() subject {
 	}}
 }
 
-// compareTail is our p99.9 over that of the same two hops on protoactor's default
-// dispatcher, which do nothing but count.
+// compareTail is our p99.9 over that of the same decisions on protoactor's default
+// mailbox and dispatcher.
 func compareTail(span time.Duration) float64 {
 	ours, stopOurs := understudyDo("understudy, no timeouts", noTimeouts)
 	defer stopOurs()
@@ -114,50 +110,4 @@ func compareTail(span time.Duration) float64 {
 	}
 	slices.Sort(ratios)
 	return ratios[2]
-}
-
-type ask struct{ reply chan *actor.PID }
-type done struct{}
-
-// hop forwards to a child, the child answers: the shape of a supervisor and its
-// endpoints with nothing in them.
-type hop struct {
-	children []*actor.PID
-	next     int
-	inflight int
-}
-
-func (h *hop) Receive(c actor.Context) {
-	switch m := c.Message().(type) {
-	case *ask:
-		if len(h.children) > 0 {
-			h.next++
-			c.Send(h.children[h.next%len(h.children)], m)
-			return
-		}
-		h.inflight++
-		m.reply <- c.Self()
-	case *done:
-		h.inflight--
-	}
-}
-
-func defaultDispatcher() (subject, func()) {
-	sys := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.NewTextHandler(io.Discard, nil))
-	}))
-	super := &hop{}
-	for range 4 {
-		super.children = append(super.children, sys.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return &hop{} })))
-	}
-	pid := sys.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return super }))
-	pool := sync.Pool{New: func() any { return &ask{reply: make(chan *actor.PID, 1)} }}
-	finished := &done{}
-	return subject{"default dispatcher", func() {
-		a := pool.Get().(*ask)
-		sys.Root.Send(pid, a)
-		child := <-a.reply
-		sys.Root.Send(child, finished)
-		pool.Put(a)
-	}}, sys.Shutdown
 }
