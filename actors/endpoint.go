@@ -399,7 +399,7 @@ func (e *endpoint) countOverdue(l *lease) {
 
 // fairChance is how long an attempt must have run for its caller's deadline to
 // speak against the endpoint: the attempt's timeout or ten times the average
-// latency of its good calls, whichever is less (DESIGN section 4).
+// latency of its good calls, whichever is less.
 func fairChance(timeout, average time.Duration) time.Duration {
 	if average > 0 && (timeout == 0 || 10*average < timeout) {
 		return 10 * average

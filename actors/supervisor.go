@@ -234,7 +234,7 @@ func (s *supervisor) settle(cell *endpointCell) {
 }
 
 // tellOutage tells the endpoints whether half or more of the others are out
-// here, in services of three or more (DESIGN section 4, failure_threshold). Only
+// here, in services of three or more. Only
 // when that turns does every endpoint hear of it.
 func (s *supervisor) tellOutage(cell *endpointCell) {
 	in, out := s.outage(true), s.outage(false)

@@ -132,7 +132,7 @@ func (r *rules) retryable(f *attemptFacts, o messages.Outcome) bool {
 	return f.anyFailure && f.err != nil || r.policy.Retryable(o, f.status)
 }
 
-// usual is the judgement of DESIGN section 4: timeouts, connection errors and
+// usual is the judgement without rules of one's own: timeouts, connection errors and
 // 5xx fail; 4xx, our own refusals and the caller's cancellation do not.
 func (r *rules) usual(f *attemptFacts) judgement {
 	if f.err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // The throttle of protoactor's dead letters ticks on after its system's end: a
-// trap that is known, PITFALLS.md.
+// trap that is known.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/asynkron/protoactor-go/actor.NewDeadLetter.NewThrottle.func4.1"))
 }

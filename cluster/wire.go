@@ -16,7 +16,7 @@ import (
 	"github.com/understudy-go/understudy/messages"
 )
 
-// This file is the front door's side of DESIGN section 7: what the headers of a
+// This file is the front door's side of the wire: what the headers of a
 // request mean, and how an answer is written.
 
 // Bounds on the headers of one request, in bytes.

@@ -17,7 +17,7 @@ services:
   Billing-API: {timeout: 7s}
 `
 
-// "UNDERSTUDY_CFG__SERVICES__ORDERS__TIMEOUT overrides any key" (DESIGN 8)
+// "UNDERSTUDY_CFG__SERVICES__ORDERS__TIMEOUT overrides any key"
 func TestVariablesOverrideAnyKey(t *testing.T) {
 	f := mustLoad(t, twoServices,
 		"UNDERSTUDY_CFG__SERVICES__ORDERS__TIMEOUT=9s",

@@ -40,7 +40,7 @@ func mistake(t *testing.T, text string, env ...string) Mistake {
 }
 
 // "All mistakes are reported at once with file, line, key and the nearest known
-// key." (DESIGN 8)
+// key."
 func TestMistakesOfEachFile(t *testing.T) {
 	files, err := filepath.Glob("testdata/mistakes/*.yaml")
 	require.NoError(t, err)

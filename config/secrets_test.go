@@ -25,7 +25,7 @@ func told(f *File, err error) string {
 	return b.String() + f.Redacted()
 }
 
-// "Secrets never appear in logs, status, events, traces or errors." (DESIGN 8)
+// "Secrets never appear in logs, status, events, traces or errors."
 func TestSecretsAreNeverTold(t *testing.T) {
 	service := func(keys string) string {
 		return "services: {orders: {endpoints: [{id: a, url: 'http://a'}], " + keys + "}}"

@@ -57,7 +57,7 @@ func TestTextIsTakenAsItIs(t *testing.T) {
 	require.Equal(t, []string{"429", "5xx"}, c.Retry.On)
 }
 
-// "Aliases for people who come from elsewhere." (DESIGN 8)
+// "Aliases for people who come from elsewhere."
 func TestAliases(t *testing.T) {
 	for _, key := range []string{"recovery_timeout", "recovery_time", "delay", "open_timeout"} {
 		require.Equal(t, 7*time.Second, orders(t, "{breaker: {"+key+": 7s}}").Breaker.OpenTimeout, key)

@@ -182,7 +182,7 @@ func TestWatchReleaseDirectory(t *testing.T) {
 	w.nothing()
 }
 
-// "An invalid file leaves the last good one in force and says so." (DESIGN 8)
+// "An invalid file leaves the last good one in force and says so."
 func TestWatchInvalidThenValid(t *testing.T) {
 	path, w := start(t)
 	write(t, path, "nodes: {}")

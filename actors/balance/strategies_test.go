@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// ACCEPTANCE 24: "Round robin, 3 endpoints, 9 calls: strict order, 3 each."
+// sentence 24: "Round robin, 3 endpoints, 9 calls: strict order, 3 each."
 func TestRoundRobinIsStrict(t *testing.T) {
 	f := newFixture(t, Config{Pick: "round_robin"}, named(3)...)
 	equal(t, "nine picks", f.picks(9), "012012012")
@@ -35,7 +35,7 @@ func TestRoundRobinGoesOnWhenTheListChanges(t *testing.T) {
 	equal(t, "e3 is next", f.picks(7), "3450123")
 }
 
-// ACCEPTANCE 24: "Least connections: 5 in flight against 0 picks 0."
+// sentence 24: "Least connections: 5 in flight against 0 picks 0."
 func TestLeastConnections(t *testing.T) {
 	for _, c := range []struct {
 		inflight []int32
@@ -139,7 +139,7 @@ func TestRetryLeavesTheTierAtLast(t *testing.T) {
 	}
 }
 
-// ACCEPTANCE 26: "web-1/2 healthy, web-3 degraded: health_based never picks web-3
+// sentence 26: "web-1/2 healthy, web-3 degraded: health_based never picks web-3
 // until both others are out."
 func TestHealthBasedNeverSpills(t *testing.T) {
 	f := newFixture(t, Config{Pick: "health_based", SpillThreshold: 1}, named(3)...)
@@ -168,7 +168,7 @@ func nginx(weights, credit []int) int {
 	return best
 }
 
-// ACCEPTANCE 25: "Weights 3:2:1, 600 calls: 300/200/100."
+// sentence 25: "Weights 3:2:1, 600 calls: 300/200/100."
 func TestWeightedIsExactAndSmooth(t *testing.T) {
 	f := newFixture(t, Config{Pick: "weighted"}, Member{ID: "a", Weight: 3}, Member{ID: "b", Weight: 2}, Member{ID: "c"})
 	equal(t, "one round", f.picks(6), "010210")

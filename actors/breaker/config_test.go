@@ -14,7 +14,7 @@ import (
 )
 
 func TestDefaults(t *testing.T) {
-	// The table of DESIGN section 4.
+	// The defaults.
 	check.Equal(t, Config{
 		FailureThreshold: 5,
 		FailureRate:      0.5,

@@ -10,7 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// The whole way of a request, as in DESIGN section 3: a caller asks a supervisor,
+// The whole way of a request: a caller asks a supervisor,
 // which forwards to one of eight endpoints, which answers the caller, who tells the
 // endpoint how it went. Two actors, three messages.
 

@@ -1,4 +1,4 @@
-// Package house holds the rules of the house as tests: what DESIGN and STYLE ask
+// Package house holds the rules of the house as tests: what CONTRIBUTING asks
 // of every source file, checked on the syntax trees of the whole repository.
 //
 //   - Imports point downward only: messages ← cores ← actors ← cluster ← config ←

@@ -71,7 +71,7 @@ func importsPointDown(files []*file) (out []finding) {
 		from := layerOf(f.dir)
 		if from == nowhere {
 			if !f.nested {
-				out = append(out, f.find(f.tree.Package, f.dir+" has no place in the house: see DESIGN section 1"))
+				out = append(out, f.find(f.tree.Package, f.dir+" has no place in the house: see CONTRIBUTING.md"))
 			}
 			continue
 		}
