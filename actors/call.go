@@ -225,12 +225,17 @@ func (c *call) park(l *lease) bool {
 		return true
 	}
 	c.welcomed = !l.only // it will be, when its turn comes
-	if sys.isClosed() {
-		c.fail(&messages.Error{Code: messages.CodeClosed, Service: c.cell.name})
-	} else {
-		c.fail(c.callerGone())
-	}
+	c.gaveUp()
 	return false
+}
+
+// gaveUp ends a call whose wait was cut short: by the system's end or its caller's.
+func (c *call) gaveUp() {
+	err := c.callerGone()
+	if c.cell.sys.isClosed() {
+		err.Code = messages.CodeClosed
+	}
+	c.fail(err)
 }
 
 // ready opens the endpoint's value and makes the attempt's context.
@@ -349,7 +354,7 @@ func (c *call) decide(now time.Duration, j *judgement, err error, status int) re
 
 // give tells whoever asked and returns the lease.
 func (c *call) give(j *judgement, r *result, status int) {
-	if !c.told && (c.options.into != nil || c.set.config.Hooks.OnAttempt != nil) {
+	if c.heard() && !c.told {
 		c.tell(j, r, status)
 	}
 	if c.span != nil {
@@ -378,6 +383,11 @@ func (c *call) settle() {
 
 var errPanicked = errors.New("the function panicked")
 
+// heard reports whether anybody asked to hear of attempts.
+func (c *call) heard() bool {
+	return c.options.into != nil || c.set.config.Hooks.OnAttempt != nil
+}
+
 // tell reports the attempt to whoever asked.
 func (c *call) tell(j *judgement, r *result, status int) {
 	a := messages.Attempt{Endpoint: c.lease.cell.id, Code: j.code, Status: status, Words: r.failure, Duration: r.latency}
@@ -403,11 +413,7 @@ func (c *call) wait(d time.Duration) bool {
 	}
 	c.spanEvent("wait", "%v before attempt %d", d, c.attempt)
 	if err := sys.sleep(c.ctx, d); err != nil {
-		if sys.isClosed() {
-			c.fail(&messages.Error{Code: messages.CodeClosed, Service: c.cell.name, Attempts: c.attempts, Err: c.lastErr})
-		} else {
-			c.fail(c.callerGone())
-		}
+		c.gaveUp()
 		return false
 	}
 	return true

@@ -189,7 +189,7 @@ func (e *endpoint) finish(l *lease) {
 func (e *endpoint) judge(now, began time.Duration, permit breaker.Permit, r *result) {
 	e.counters.answered++
 	e.counters.spent += r.latency
-	state, suspect := e.breaker.Epoch(), e.suspicion.Epoch()
+	epoch := e.breaker.Epoch()
 	if r.outcome == messages.Success {
 		e.counters.lastSuccess = now
 		e.load.Observe(now, r.latency)
@@ -206,9 +206,9 @@ func (e *endpoint) judge(now, began time.Duration, permit breaker.Permit, r *res
 	}
 	before := e.breaker.State()
 	e.breaker.Record(now, permit, r.outcome, r.latency, e.jitter(r))
-	if e.breaker.Epoch() != state {
+	if e.breaker.Epoch() != epoch {
 		e.breakerMoved(now, before)
-	} else if permit.Trial || r.pause > 0 || e.suspicion.Epoch() != suspect || e.view.status.Rank == balance.Suspect {
+	} else if permit.Trial || r.pause > 0 || e.view.status.Rank != e.rank() {
 		e.publish(now)
 	}
 }
@@ -223,9 +223,7 @@ func (e *endpoint) failed(now time.Duration, r *result) {
 	e.counters.lastFailure = now
 	e.lastError = r.failure
 	e.load.Fail(now, r.latency, &e.service.average)
-	before := e.suspicion.Epoch()
-	e.suspicion.Failure(now, r.outcome)
-	if e.suspicion.Epoch() != before {
+	if e.suspicion.Failure(now, r.outcome) {
 		e.suspected(now)
 	}
 }

@@ -32,8 +32,15 @@ func newServiceCell(sys *System, name string, set *settings) (*serviceCell, erro
 }
 
 // turnAway answers what a supervisor that is stopped or full cannot take.
-func (s *serviceCell) turnAway(msg any) bool {
-	err := s.gone()
+func (s *serviceCell) turnAway(msg any) bool { return s.deny(msg, s.gone()) }
+
+// inFlight answers the message over which the supervisor panicked.
+func (s *serviceCell) inFlight(msg any) {
+	s.deny(msg, &messages.Error{Code: messages.CodeInternal, Service: s.name, Words: "the supervisor panicked"})
+}
+
+// deny answers whoever waits for the message's answer; false if nobody does.
+func (s *serviceCell) deny(msg any, err *messages.Error) bool {
 	switch m := msg.(type) {
 	case *Acquire:
 		(*lease)(m).refuse(err)
@@ -60,23 +67,6 @@ func (s *serviceCell) gone() *messages.Error {
 		return &messages.Error{Code: messages.CodeNotFound, Service: s.name, Words: "no such service"}
 	}
 	return &messages.Error{Code: messages.CodeOverloaded, Service: s.name, Words: "the supervisor takes nothing now: too much waits for it, or it is restarting"}
-}
-
-// inFlight answers the message over which the supervisor panicked.
-func (s *serviceCell) inFlight(msg any) {
-	err := &messages.Error{Code: messages.CodeInternal, Service: s.name, Words: "the supervisor panicked"}
-	switch m := msg.(type) {
-	case *Acquire:
-		(*lease)(m).refuse(err)
-	case *change:
-		m.reply <- err
-	case *listCells:
-		m.reply <- cellList{}
-	case *actor.MessageEnvelope:
-		if m.Sender != nil {
-			s.sys.actors.Root.Send(m.Sender, &messages.Response{Err: err})
-		}
-	}
 }
 
 func newEndpointCell(s *serviceCell, t *target, set *settings) *endpointCell {

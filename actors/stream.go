@@ -91,7 +91,7 @@ func (b *ownedBody) Close() error {
 // stream lets the body run without the attempt's deadline but with one between
 // its bytes. The call goes on in the body, so it moves to the heap here.
 func (c *call) stream(resp *http.Response, j judgement, r result) {
-	if c.options.into != nil || c.set.config.Hooks.OnAttempt != nil {
+	if c.heard() {
 		c.tell(&j, &r, resp.StatusCode) // now: whoever reads the report may do so at once
 	}
 	if c.lease.permit.Trial {
