@@ -53,5 +53,16 @@ type Response struct {
 	Endpoint string    // the id of the endpoint that answered
 	Attempts []Attempt // every try, the last one last
 	Fallback bool      // the answer is the configured fallback
+	Cache    Cache     // what the cache had to do with it; "": there is none, or not for this request
 	Err      *Error
 }
+
+// Cache says what the cache had to do with an answer.
+type Cache string
+
+// What a cache did.
+const (
+	CacheHit   Cache = "hit"   // the answer was there and fresh: no endpoint was asked
+	CacheMiss  Cache = "miss"  // it was not, and an endpoint was asked
+	CacheStale Cache = "stale" // it was there and no longer fresh
+)
