@@ -10,7 +10,7 @@ import (
 // said nothing: the request that was to make it may have been given up.
 const trialAgain = 100 * time.Millisecond
 
-// ErrNobody is what Pick returns when no member is eligible. Whoever knows the
+// ErrNobody is what Pick returns when no member may be picked. Whoever knows the
 // members' states says why.
 var ErrNobody = errors.New("no endpoint is eligible")
 
@@ -31,18 +31,17 @@ type Status struct {
 	Eligible bool
 	// Rank is where it stands among the eligible.
 	Rank Rank
+	// LastResort: if it is Ready and not Eligible, this is only because of its health or
+	// an ejection, and panic mode may pick it.
+	LastResort bool
 	// TrialDue: its breaker's open time is over. The next first attempt is offered to
 	// it, whatever the strategy, so that a trial comes when it was promised, even to
 	// an endpoint whose rank or latency attracts nothing. It costs at most one attempt,
 	// and a retry follows. While the trial runs the endpoint is not eligible.
 	TrialDue bool
-}
-
-func (s Status) place() Rank {
-	if s.Ready && s.Eligible {
-		return min(s.Rank, Suspect)
-	}
-	return out
+	// Warming is when its slow start began; 0: it is in none. It may stay when the
+	// window is over.
+	Warming time.Duration
 }
 
 // Request is what a pick depends on, besides the members.
@@ -50,7 +49,7 @@ type Request struct {
 	// Key is the request's affinity.
 	Key string
 	// Tried are the ids of the members that this request tried, or that turned it
-	// down; they are picked only when nobody else is eligible.
+	// down; they are picked only when nobody else may be.
 	Tried []string
 	// Retry: an attempt was made and failed. It does not spill over and makes no trial.
 	Retry bool
@@ -70,9 +69,11 @@ type Balancer struct {
 	strategy *strategy
 	rnd      *rand.Rand
 	spill    float64 // the spill threshold
+	slow     bool    // slow start matters
 
 	hidden    []int32  // members that a pick leaves out for its time
 	trialFrom int32    // where to look for the next trial, a position
+	coldFrom  int32    // where to look for the next member in slow start
 	rotation  rotation // of the strategies that compare
 	unforced  int      // p2c_ewma: picks since the last forced one
 }
@@ -88,6 +89,7 @@ func New(c Config, rnd *rand.Rand) (*Balancer, error) {
 	if s.bestRankOnly {
 		b.spill = off
 	}
+	b.slow = c.SlowStart.Window != off && !s.anyRank && s.name != pickCustom
 	b.SetMembers(nil)
 	return b, nil
 }
@@ -107,7 +109,7 @@ func (b *Balancer) SetMembers(list []Member) {
 		members[i] = m
 	}
 	old := b.layout
-	b.layout = newLayout(members, b.config.Tier != "", b.strategy.grouped)
+	b.layout = newLayout(members, b.config.Tier != "", b.strategy)
 	for i := range old.members {
 		was := &old.members[i]
 		if j, ok := b.byID[was.ID]; ok {
@@ -115,6 +117,10 @@ func (b *Balancer) SetMembers(list []Member) {
 			m := &b.members[j]
 			m.offered = was.offered
 			b.slots[m.slot].picked = old.slots[was.slot].picked
+			if m.cold && was.cold {
+				m.paid = was.paid - old.tiers[was.tier].rounds // the new tier's rounds begin at 0
+				b.rest(m, was.asleep)
+			}
 		}
 	}
 	for i := range old.groups {
@@ -161,13 +167,32 @@ func (b *Balancer) SetStatus(i int, s Status) {
 		m.offered = never
 	}
 	m.status = s
-	b.move(int32(i), s.place(), b.spill)
-	b.due.put(m.pos, s.TrialDue && m.place != out)
+	b.chill(m, b.slow && s.Warming > 0 && b.place(s) <= Suspect)
+	b.settle(int32(i))
+	b.panic = b.panics()
+}
+
+// place is where a member of the status s stands.
+func (b *Balancer) place(s Status) Rank {
+	switch {
+	case s.Ready && s.Eligible:
+		return min(s.Rank, Suspect)
+	case s.Ready && s.LastResort && b.config.PanicThreshold != off:
+		return LastResort
+	}
+	return out
+}
+
+// settle brings a member to the place that its status says.
+func (b *Balancer) settle(i int32) {
+	m := &b.members[i]
+	b.move(i, b.place(m.status), b.spill)
+	b.due.put(m.pos, m.status.TrialDue && m.place <= Suspect)
 }
 
 // Pick returns the index of the member that gets the request. It fails with
-// ErrNobody when nobody is eligible, and with INVALID_STRATEGY when a custom
-// function is missing or its choice is not there.
+// ErrNobody when nobody is eligible nor, in panic mode, a last resort, and with
+// INVALID_STRATEGY when a custom function is missing or its choice is not there.
 func (b *Balancer) Pick(now time.Duration, req Request) (int, error) {
 	if len(req.Tried) > 0 {
 		return b.pickUntried(now, req)
@@ -181,15 +206,21 @@ func (b *Balancer) pick(now time.Duration, key string, retry bool) (int, error) 
 		return -1, ErrNobody
 	}
 	last := t.reach
+	if b.panic {
+		last = LastResort
+	}
 	switch {
 	case b.strategy.anyRank:
-		last = Suspect
+		last = max(last, Suspect)
 	case retry:
 		last = t.best
 	case !b.due.empty():
 		if i, ok := b.trial(t, now); ok {
 			return i, nil
 		}
+	}
+	if !b.cold.empty() {
+		return b.pickWarming(t, last, now, key)
 	}
 	return b.strategy.pick(b, t, last, now, key)
 }
@@ -223,7 +254,7 @@ func (b *Balancer) pickUntried(now time.Duration, req Request) (int, error) {
 			b.due.put(b.members[i].pos, false)
 		}
 	}
-	if b.eligible == 0 {
+	if b.nobody() {
 		b.show()
 	}
 	return b.pick(now, req.Key, req.Retry)
@@ -231,7 +262,7 @@ func (b *Balancer) pickUntried(now time.Duration, req Request) (int, error) {
 
 func (b *Balancer) show() {
 	for _, i := range b.hidden {
-		b.SetStatus(int(i), b.members[i].status)
+		b.settle(i)
 	}
 	b.hidden = b.hidden[:0]
 }

@@ -233,7 +233,7 @@ func TestCustom(t *testing.T) {
 	equal(t, "the last candidate", f.pickFor(Request{Key: "user"}), 3)
 	equal(t, "key", key, "user")
 	equal(t, "candidates", fmt.Sprintf("%+v", seen),
-		"[{ID:a Weight:2 Priority:0 Rank:healthy Inflight:7 Latency:1s} {ID:c Weight:1 Priority:0 Rank:healthy Inflight:0 Latency:0s}]")
+		"[{ID:a Weight:2 Priority:0 Rank:healthy Inflight:7 Latency:1s Warmth:1} {ID:c Weight:1 Priority:0 Rank:healthy Inflight:0 Latency:0s Warmth:1}]")
 	equal(t, "without those tried", f.pickFor(Request{Tried: []string{"c"}}), 2) // one of four is left: the suspect joins
 	equal(t, "candidates", len(seen), 2)
 
@@ -269,6 +269,9 @@ func TestPickAllocatesNothing(t *testing.T) {
 		f := newFixture(t, Config{Pick: pick, Tier: "priority"}, named(300)...)
 		for i := range 100 {
 			f.SetStatus(i, Status{Ready: true, Eligible: true, Rank: Rank(i % 4), TrialDue: i%10 == 0})
+		}
+		for i := 100; i < 130; i++ {
+			f.SetStatus(i, Status{Ready: true, Eligible: true, Warming: f.now})
 		}
 		for _, req := range []Request{{}, {Retry: true, Tried: []string{"e1", "e2", "e3"}}, {Tried: []string{"e0"}}} {
 			if n := testing.AllocsPerRun(100, func() { f.next() }) + testing.AllocsPerRun(100, func() { f.pickFor(req) }); n > 0 {

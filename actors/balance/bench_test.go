@@ -77,6 +77,28 @@ func BenchmarkPickRetry(b *testing.B) {
 	}
 }
 
+// One in ten is in slow start.
+func BenchmarkPickWarming(b *testing.B) {
+	for _, pick := range []string{"round_robin", "weighted", "least_connections", pickDefault} {
+		for _, n := range []int{10, 100_000} {
+			b.Run(fmt.Sprint(pick, "/", n), func(b *testing.B) {
+				bal := benchBalancer(b, pick, n)
+				for i := 0; i < n; i += 10 {
+					bal.SetStatus(i, Status{Ready: true, Eligible: true, Warming: time.Second})
+				}
+				now := time.Second
+				b.ReportAllocs()
+				for b.Loop() {
+					now++ // it lasts
+					if _, err := bal.Pick(now, Request{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // Members that turn suspect and out and back, one after the other.
 func BenchmarkSetStatus(b *testing.B) {
 	for _, n := range []int{10, 100_000} {

@@ -40,6 +40,15 @@ type Config struct {
 	// -1: off, a lower rank joins only when nobody stands above it.
 	SpillThreshold float64 `yaml:"spill_threshold"`
 
+	// PanicThreshold is the share of the service's ready members below which the
+	// eligible are too few: panic mode then picks the last resort too, as an equal of
+	// the others. Above 0, at most 1; zero: last_resort, only when nobody is eligible;
+	// -1: off, never.
+	PanicThreshold float64 `yaml:"panic_threshold"`
+
+	// SlowStart is not part of the strategy in a file: it stands beside it.
+	SlowStart SlowStart `yaml:"-"`
+
 	// Custom is the strategy "custom": it is given the request's key and the
 	// candidates, at least one, in the members' order, and returns the index of its
 	// choice among them. It must be quick and must not call the balancer. An index
@@ -65,6 +74,7 @@ func (c Config) WithDefaults() Config {
 	if c.SpillThreshold == 0 {
 		c.SpillThreshold = 0.5
 	}
+	c.SlowStart = c.SlowStart.WithDefaults()
 	return c
 }
 
@@ -90,6 +100,12 @@ func (c Config) Validate() error {
 	}
 	if s := c.SpillThreshold; s != off && !(s > 0 && s <= 1) { // so worded, it refuses NaN too
 		faults = append(faults, fmt.Errorf("spill_threshold: must be above 0 and at most 1, or off, is %v", s))
+	}
+	if p := c.PanicThreshold; p != off && !(p >= 0 && p <= 1) {
+		faults = append(faults, fmt.Errorf("panic_threshold: must be last_resort, above 0 and at most 1, or off, is %v", p))
+	}
+	for _, fault := range c.SlowStart.faults() {
+		faults = append(faults, fmt.Errorf("slow_start.%w", fault))
 	}
 	return errors.Join(faults...)
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/understudy-go/understudy/messages"
 )
@@ -23,6 +24,7 @@ func TestDefaults(t *testing.T) {
 		{Config{Pick: "wrong", SpillThreshold: 7}, Config{Pick: "wrong", SpillThreshold: 7}},
 	} {
 		got := c.given.WithDefaults()
+		c.want.SlowStart = SlowStart{Window: 30 * time.Second, Aggression: 1, MinWeight: 0.1}
 		if !reflect.DeepEqual(got, c.want) || !reflect.DeepEqual(got.WithDefaults(), got) {
 			t.Errorf("%+v: got %+v, want %+v", c.given, got, c.want)
 		}
@@ -42,7 +44,8 @@ func TestValidate(t *testing.T) {
 		{Config{Custom: choose}, "", false},
 		{Config{Pick: "custom", Custom: choose}, "", false},
 		{Config{Tier: "priority", Pick: "weighted", Weights: map[string]int{"a": 1, "b": WeightMax}, SpillThreshold: 1}, "", false},
-		{Config{SpillThreshold: off}, "", false},
+		{Config{SpillThreshold: off, PanicThreshold: off, SlowStart: SlowStart{Window: off}}, "", false},
+		{Config{PanicThreshold: 1, SlowStart: SlowStart{Window: 24 * time.Hour, Aggression: 0.01, MinWeight: 1}}, "", false},
 		{Config{Pick: "wieghted"}, `pick: unknown strategy "wieghted": did you mean "weighted"?`, true},
 		{Config{Pick: "RoundRobin"}, `pick: unknown strategy "RoundRobin": did you mean "round_robin"?`, true},
 		{Config{Pick: "least_reqest"}, `pick: unknown strategy "least_reqest": did you mean "least_connections"?`, true},
@@ -56,6 +59,14 @@ func TestValidate(t *testing.T) {
 		{Config{Pick: "random", Custom: choose}, "pick: is random, so the custom function would never be asked", false},
 		{Config{SpillThreshold: -0.5}, "spill_threshold: must be above 0 and at most 1, or off, is -0.5", false},
 		{Config{SpillThreshold: math.NaN()}, "spill_threshold: must be above 0 and at most 1, or off, is NaN", false},
+		{Config{PanicThreshold: 1.5}, "panic_threshold: must be last_resort, above 0 and at most 1, or off, is 1.5", false},
+		{Config{PanicThreshold: math.NaN()}, "panic_threshold: must be last_resort, above 0 and at most 1, or off, is NaN", false},
+		{Config{PanicThreshold: -0.5, SlowStart: SlowStart{Window: -2, Aggression: -1, MinWeight: 1.1}}, strings.Join([]string{
+			"panic_threshold: must be last_resort, above 0 and at most 1, or off, is -0.5",
+			"slow_start.window: must be above 0 and at most 24h0m0s, or off, is -2ns",
+			"slow_start.aggression: must be above 0, is -1",
+			"slow_start.min_weight: must be above 0 and at most 1, is 1.1",
+		}, "\n"), false},
 		{Config{Tier: "x", Pick: "y", Weights: map[string]int{"b": 70000, "a": 0}, SpillThreshold: 2}, strings.Join([]string{
 			`tier: unknown tier "x": known are priority`,
 			`pick: unknown strategy "y": known are round_robin, weighted, least_connections, least_conn, least_request, random, p2c_ewma, priority, health_based, custom`,
@@ -96,4 +107,20 @@ func TestEveryStrategyOfTheDesignHasAnAnswer(t *testing.T) {
 	} {
 		equal(t, name, Config{Pick: name}.Validate() == nil, there)
 	}
+}
+
+func TestSlowStartConfig(t *testing.T) {
+	d := SlowStart{}.WithDefaults()
+	equal(t, "defaults", d, SlowStart{Window: 30 * time.Second, Aggression: 1, MinWeight: 0.1})
+	equal(t, "twice", d.WithDefaults(), d)
+	equal(t, "off stays", SlowStart{Window: off}.WithDefaults().Window, off)
+	if err := (SlowStart{}).Validate(); err != nil {
+		t.Error(err)
+	}
+	err := SlowStart{Window: 25 * time.Hour, Aggression: math.Inf(1), MinWeight: math.NaN()}.Validate()
+	equal(t, "faults", err.Error(), strings.Join([]string{
+		"window: must be above 0 and at most 24h0m0s, or off, is 25h0m0s",
+		"aggression: must be above 0, is +Inf",
+		"min_weight: must be above 0 and at most 1, is NaN",
+	}, "\n"))
 }

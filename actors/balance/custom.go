@@ -11,11 +11,13 @@ type Candidate struct {
 	Inflight int
 	// Latency is the peak EWMA as of its last call; 0 before the first.
 	Latency time.Duration
+	// Warmth is the share of its weight that it should bear: below 1 in slow start.
+	Warmth float64
 }
 
 // custom asks the user's function. It costs O(members) and allocates the list, which
 // the function may keep.
-func (b *Balancer) custom(t *tier, last Rank, _ time.Duration, key string) (int, error) {
+func (b *Balancer) custom(t *tier, last Rank, now time.Duration, key string) (int, error) {
 	if b.config.Custom == nil {
 		return -1, invalid("strategy custom has no function: set the hook Pick")
 	}
@@ -25,7 +27,7 @@ func (b *Balancer) custom(t *tier, last Rank, _ time.Duration, key string) (int,
 		m := &b.members[b.at[pos]]
 		list = append(list, Candidate{
 			ID: m.ID, Weight: m.Weight, Priority: m.Priority, Rank: m.place,
-			Inflight: int(m.Load.Inflight.Load()), Latency: m.Load.Average(),
+			Inflight: int(m.Load.Inflight.Load()), Latency: m.Load.Average(), Warmth: b.warmth(m, now),
 		})
 		from = append(from, b.at[pos])
 	}

@@ -18,8 +18,12 @@ type layout struct {
 	groups   []group // by tier
 	ranked   [ranks]bitset
 	due      bitset // eligible and due for a trial
+	cold     bitset // in slow start
+	asleep   bitset // of the cold ones those that wait for their next request
 	eligible int
+	reserve  int // of rank LastResort
 	ready    int
+	panic    bool // panic mode is in force
 }
 
 // member is one endpoint.
@@ -27,10 +31,14 @@ type member struct {
 	Member
 	status  Status
 	place   Rank // as the layout has it now: its rank, or out
+	cold    bool // in slow start
+	asleep  bool
 	tier    int32
 	group   int32
 	pos     int32
 	slot    int32
+	weight  int64         // what its share of the requests goes by
+	paid    float64       // slow start: the round up to which it had its requests
 	offered time.Duration // when its trial was offered, never before
 }
 
@@ -48,12 +56,15 @@ const never time.Duration = math.MinInt64 / 2
 // tier is a range of positions, of slots and of groups.
 type tier struct {
 	lo, hi           int32        // positions and slots
-	end              [ranks]int32 // where each rank ends in slots; the rest are out
+	end              [ranks]int32 // where each rank ends in slots; the rest are out or asleep
+	asleep           [ranks]int32 // how many of a rank or better are asleep
 	groupLo, groupHi int32
 	ready            int
-	best             Rank  // the best rank that has anyone
-	reach            Rank  // the last rank that joins
-	total            int64 // weighted: of the weights, at the last pick
+	best             Rank         // the best rank that has anyone
+	reach            Rank         // the last rank that joins
+	total            int64        // weighted: of the weights, at the last pick
+	warm             [ranks]int64 // the weights of those of a rank or better that are not in slow start
+	rounds           float64      // slow start: how many requests these had, per weight
 }
 
 // group is the members of a tier that have one weight, or the whole tier.
@@ -62,21 +73,25 @@ type group struct {
 	next   int32 // where the turn is
 	weight int64
 	credit int64        // of the smooth weighted round robin
-	upTo   [ranks]int64 // how many are of a rank or better
+	upTo   [ranks]int32 // how many are of a rank or better
 }
 
 // newLayout lays the members out, all of them out.
-func newLayout(list []Member, tiered, grouped bool) layout {
+func newLayout(list []Member, tiered bool, s *strategy) layout {
 	n := len(list)
 	l := layout{
 		members: make([]member, n), byID: make(map[string]int32, n),
-		at: make([]int32, n), slots: make([]slot, n), due: newBitset(n),
+		at: make([]int32, n), slots: make([]slot, n),
+		due: newBitset(n), cold: newBitset(n), asleep: newBitset(n),
 	}
 	for r := range l.ranked {
 		l.ranked[r] = newBitset(n)
 	}
 	for i, m := range list {
-		l.members[i] = member{Member: m, place: out, offered: never}
+		l.members[i] = member{Member: m, place: out, weight: int64(m.Weight), offered: never}
+		if s.even {
+			l.members[i].weight = 1
+		}
 		l.byID[m.ID] = int32(i)
 		l.at[i] = int32(i)
 	}
@@ -85,7 +100,7 @@ func newLayout(list []Member, tiered, grouped bool) layout {
 		if tiered && a.Priority != b.Priority {
 			return cmp.Compare(a.Priority, b.Priority)
 		}
-		if grouped {
+		if s.grouped {
 			return cmp.Compare(b.Weight, a.Weight)
 		}
 		return 0
@@ -96,7 +111,7 @@ func newLayout(list []Member, tiered, grouped bool) layout {
 		if pos > 0 {
 			before := &l.members[l.at[pos-1]]
 			newTier = tiered && m.Priority != before.Priority
-			newGroup = newTier || grouped && m.Weight != before.Weight
+			newGroup = newTier || s.grouped && m.Weight != before.Weight
 		}
 		l.append(i, newTier, newGroup)
 	}
@@ -134,32 +149,56 @@ func (l *layout) move(i int32, to Rank, spill float64) {
 	if from == to {
 		return
 	}
-	t, g := &l.tiers[m.tier], &l.groups[m.group]
 	m.place = to
-	if from == out {
-		l.eligible++
+	l.count(from, -1)
+	l.count(to, 1)
+	if m.asleep {
+		l.doze(m, from, to)
 	} else {
+		l.shift(m, from, to)
+	}
+	l.tiers[m.tier].judge(spill)
+}
+
+func (l *layout) count(place Rank, change int) {
+	switch {
+	case place <= Suspect:
+		l.eligible += change
+	case place == LastResort:
+		l.reserve += change
+	}
+}
+
+// shift moves a member in what the strategies look at.
+func (l *layout) shift(m *member, from, to Rank) {
+	t, g, warm := &l.tiers[m.tier], &l.groups[m.group], m.weight
+	if m.cold {
+		warm = 0
+	}
+	if from != out {
 		l.ranked[from].put(m.pos, false)
 	}
-	if to == out {
-		l.eligible--
-	} else {
+	if to != out {
 		l.ranked[to].put(m.pos, true)
 	}
 	for r := from; r < to; r++ { // worse by a rank: over the end of its rank
 		t.end[r]--
 		l.swap(m.slot, t.end[r])
 		g.upTo[r]--
+		t.warm[r] -= warm
 	}
 	for r := from; r > to; r-- { // better by a rank: over the start of its rank
 		l.swap(m.slot, t.end[r-1])
 		t.end[r-1]++
 		g.upTo[r-1]++
+		t.warm[r-1] += warm
 	}
-	t.judge(spill)
 }
 
 func (l *layout) swap(a, b int32) {
+	if a == b { // as in most crossings: few ranks have anyone
+		return
+	}
 	l.slots[a], l.slots[b] = l.slots[b], l.slots[a]
 	l.members[l.slots[a].index].slot = a
 	l.members[l.slots[b].index].slot = b
@@ -171,9 +210,9 @@ func (t *tier) judge(spill float64) {
 	// Those above must be at least one, or an empty tier's spill would mean nothing.
 	// The small difference forgives a product that came out a hair above a whole number.
 	enough := max(1, int32(math.Ceil(spill*float64(t.ready)-1e-9)))
-	t.best, t.reach = Suspect, Suspect
-	for r := Healthy; r < Suspect; r++ {
-		above := t.end[r] - t.lo
+	t.best, t.reach = LastResort, Suspect
+	for r := Healthy; r <= Suspect; r++ {
+		above := t.end[r] - t.lo + t.asleep[r]
 		if above > 0 {
 			t.best = min(t.best, r)
 		}
@@ -204,14 +243,22 @@ func (l *layout) turn(g *group, last Rank) int {
 	return int(l.at[pos])
 }
 
-// first returns the best tier that has somebody eligible, or nil.
+// first returns the best tier that has somebody eligible or, when no tier has, in
+// panic mode the best one that has a last resort; or nil.
 func (l *layout) first() *tier {
+	last := Suspect
 	switch {
-	case l.eligible == 0:
+	case l.nobody():
 		return nil
 	case len(l.tiers) == 1:
 		return &l.tiers[0]
+	case l.eligible == 0:
+		last = LastResort
 	}
-	pos := l.next(0, int32(len(l.at)), Suspect)
+	pos := l.next(0, int32(len(l.at)), last)
+	pos = l.asleep.next(0, pos)
 	return &l.tiers[l.members[l.at[pos]].tier]
 }
+
+// nobody reports whether there is nobody to pick.
+func (l *layout) nobody() bool { return l.eligible == 0 && (l.reserve == 0 || !l.panic) }

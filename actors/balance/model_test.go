@@ -3,6 +3,7 @@ package balance
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -42,12 +43,44 @@ func (m *model) eligible(i int) bool {
 	return s.Ready && s.Eligible
 }
 
-// pool is who counts for the request: the eligible ones of the best tier that it has
-// not tried yet, or those that it tried when there is nobody else.
-func (m *model) pool(req Request) (pool []int) {
-	var all, untried []int
+func (m *model) reserve(i int) bool {
+	s := m.status[m.list[i].ID]
+	return s.Ready && !s.Eligible && s.LastResort && m.config.PanicThreshold != off
+}
+
+// rank is that of a member that may be picked.
+func (m *model) rank(i int) Rank {
+	if m.reserve(i) {
+		return LastResort
+	}
+	return m.status[m.list[i].ID].Rank
+}
+
+// panic is panic mode: there is a last resort, and nobody is eligible in any tier, or
+// fewer than the threshold, if that is a share.
+func (m *model) panic() bool {
+	ready, eligible, reserve := 0, 0, 0
 	for i, e := range m.list {
+		if m.status[e.ID].Ready {
+			ready++
+		}
 		if m.eligible(i) {
+			eligible++
+		}
+		if m.reserve(i) {
+			reserve++
+		}
+	}
+	return reserve > 0 && (eligible == 0 || float64(eligible) < m.config.PanicThreshold*float64(ready))
+}
+
+// pool is who counts for the request: those that may be picked and that it has not
+// tried yet, or those that it tried when there is nobody else; of them the best tier
+// with somebody eligible or, when no tier has, the best one.
+func (m *model) pool(req Request) (pool []int) {
+	var all, untried, eligible []int
+	for i, e := range m.list {
+		if m.eligible(i) || m.panic() && m.reserve(i) {
 			all = append(all, i)
 			if !slices.Contains(req.Tried, e.ID) {
 				untried = append(untried, i)
@@ -58,29 +91,36 @@ func (m *model) pool(req Request) (pool []int) {
 		all = untried
 	}
 	for _, i := range all {
-		if len(pool) > 0 && m.tierOf(m.list[i]) < m.tierOf(m.list[pool[0]]) {
-			pool = nil
-		}
-		if len(pool) == 0 || m.tierOf(m.list[i]) == m.tierOf(m.list[pool[0]]) {
-			pool = append(pool, i)
+		if m.eligible(i) {
+			eligible = append(eligible, i)
 		}
 	}
-	return pool
+	if len(eligible) == 0 {
+		eligible = all
+	}
+	best := math.MaxInt
+	for _, i := range eligible {
+		best = min(best, m.tierOf(m.list[i]))
+	}
+	return slices.DeleteFunc(all, func(i int) bool { return m.tierOf(m.list[i]) != best })
 }
 
 // allowed is whom of the pool, which is not empty, a pick may choose.
 func (m *model) allowed(pool []int, req Request) (choice []int) {
 	if m.config.Pick == pickPriority {
-		return pool[:1]
+		return pool[max(0, slices.IndexFunc(pool, m.eligible)):][:1]
 	}
 	if !req.Retry {
 		for _, i := range pool {
-			if m.status[m.list[i].ID].TrialDue {
+			if m.status[m.list[i].ID].TrialDue && m.eligible(i) {
 				choice = append(choice, i)
 			}
 		}
 		if choice != nil {
 			return choice
+		}
+		if m.panic() {
+			return pool
 		}
 	}
 	ready := 0
@@ -93,12 +133,12 @@ func (m *model) allowed(pool []int, req Request) (choice []int) {
 	if req.Retry || m.config.Pick == "health_based" || m.config.SpillThreshold == off {
 		enough = 0
 	}
-	for r := Healthy; r <= Suspect; r++ {
+	for r := Healthy; r <= LastResort; r++ {
 		if above := len(choice); above > 0 && float64(above) >= enough {
 			break
 		}
 		for _, i := range pool {
-			if m.status[m.list[i].ID].Rank == r {
+			if m.rank(i) == r {
 				choice = append(choice, i)
 			}
 		}
@@ -184,7 +224,12 @@ func TestPickAgainstModel(t *testing.T) {
 }
 
 func checkAgainstModel(t *rapid.T, tier, pick string) {
-	c := Config{Tier: tier, Pick: pick, SpillThreshold: rapid.SampledFrom([]float64{0, off, 0.1, 0.34, 0.75, 1}).Draw(t, "spill")}
+	c := Config{Tier: tier, Pick: pick,
+		SpillThreshold: rapid.SampledFrom([]float64{0, off, 0.1, 0.34, 0.75, 1}).Draw(t, "spill"),
+		PanicThreshold: rapid.SampledFrom([]float64{0, off, 0.3, 0.5, 1}).Draw(t, "panic"),
+		SlowStart: SlowStart{
+			Window:    rapid.SampledFrom([]time.Duration{off, time.Second, time.Minute}).Draw(t, "window"),
+			MinWeight: rapid.SampledFrom([]float64{0.2, 0.9}).Draw(t, "min weight")}}
 	if pick == pickCustom {
 		c.Custom = func(_ string, c []Candidate) int { return rapid.IntRange(0, len(c)-1).Draw(t, "chosen") }
 	}
@@ -207,11 +252,17 @@ func checkAgainstModel(t *rapid.T, tier, pick string) {
 	t.Repeat(map[string]func(*rapid.T){
 		"members": setMembers,
 		"status": func(t *rapid.T) {
+			well := rapid.SampledFrom([]int{0, 1, 4}).Draw(t, "eligible of five")
 			for i, e := range m.list {
 				if rapid.Bool().Draw(t, "change "+e.ID) {
 					m.status[e.ID] = Status{
-						Ready: rapid.IntRange(0, 9).Draw(t, "ready") > 0, Eligible: rapid.IntRange(0, 4).Draw(t, "eligible") > 0,
-						Rank: Rank(rapid.IntRange(0, 3).Draw(t, "rank")), TrialDue: rapid.IntRange(0, 9).Draw(t, "due") == 0}
+						Ready: rapid.IntRange(0, 9).Draw(t, "ready") > 0, Eligible: rapid.IntRange(0, 4).Draw(t, "eligible") < well,
+						LastResort: rapid.Bool().Draw(t, "last resort"),
+						Rank:       Rank(rapid.IntRange(0, 3).Draw(t, "rank")), TrialDue: rapid.IntRange(0, 9).Draw(t, "due") == 0}
+					if s := m.status[e.ID]; rapid.IntRange(0, 2).Draw(t, "warming") == 0 {
+						s.Warming = max(now, 1)
+						m.status[e.ID] = s
+					}
 					b.SetStatus(i, m.status[e.ID])
 				}
 			}
@@ -223,30 +274,71 @@ func checkAgainstModel(t *rapid.T, tier, pick string) {
 			}
 		},
 		"pick": func(t *rapid.T) {
-			now += trialAgain // so that each trial that is due may be offered
-			req := Request{Retry: rapid.Bool().Draw(t, "retry"),
-				Tried: rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "z"}), 0, 5).Draw(t, "tried")}
-			i, err := b.Pick(now, req)
-			pool := m.pool(req)
-			if len(pool) == 0 {
-				if !errors.Is(err, ErrNobody) {
-					t.Fatalf("picked %d, %v, but nobody is eligible", i, err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			choice := m.allowed(pool, req)
-			if req.Retry || !m.status[m.list[choice[0]].ID].TrialDue || pick == pickPriority {
-				choice = m.narrow(choice, now)
-			}
-			if !slices.Contains(choice, i) {
-				t.Fatalf("picked %s for %+v of %s: allowed are %v", m.list[i].ID, req, m, choice)
+			for range rapid.IntRange(1, 8).Draw(t, "picks") {
+				now += trialAgain // so that each trial that is due may be offered
+				checkPick(t, b, m, now)
 			}
 		},
-		"": func(t *rapid.T) { checkCounts(t, b, m) },
+		"": func(t *rapid.T) {
+			checkCounts(t, b, m)
+			checkLayout(t, b)
+		},
 	})
+}
+
+func checkPick(t *rapid.T, b *Balancer, m *model, now time.Duration) {
+	req := Request{Retry: rapid.Bool().Draw(t, "retry"),
+		Tried: rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "z"}), 0, 5).Draw(t, "tried")}
+	before := slices.Clone(b.members)
+	i, err := b.Pick(now, req)
+	pool := m.pool(req)
+	if len(pool) == 0 {
+		if !errors.Is(err, ErrNobody) {
+			t.Fatalf("picked %d, %v, but nobody may be", i, err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	choice := m.allowed(pool, req)
+	trial := !req.Retry && m.status[m.list[choice[0]].ID].TrialDue && m.eligible(choice[0]) && m.config.Pick != pickPriority
+	switch {
+	case trial:
+	case servedSleeper(t, b, choice, before, i, now) && b.strategy.blind: // out of turn
+	default:
+		choice = m.narrow(awake(t, b, choice, i), now)
+	}
+	if !slices.Contains(choice, i) {
+		t.Fatalf("picked %s for %+v of %s: allowed are %v", m.list[i].ID, req, m, choice)
+	}
+}
+
+// warm reports whether one of the choice is in no slow start.
+func warm(b *Balancer, choice []int) bool {
+	return slices.ContainsFunc(choice, func(j int) bool { return !b.members[j].cold })
+}
+
+// servedSleeper reports whether i slept before the pick, and then was owed a request.
+func servedSleeper(t *rapid.T, b *Balancer, choice []int, before []member, i int, now time.Duration) bool {
+	m := &b.members[i]
+	if !before[i].asleep || !m.cold || !warm(b, choice) {
+		return false
+	}
+	if owed := (b.tiers[m.tier].rounds - before[i].paid) * float64(m.weight) * b.warmth(m, now); owed < 1 {
+		t.Fatalf("picked %s, which was owed %v requests", m.ID, owed)
+	}
+	return true
+}
+
+// awake leaves out of the choice who slept during the pick of i: who sleeps after it
+// and is not i. When all of the choice are in slow start, none may.
+func awake(t *rapid.T, b *Balancer, choice []int, i int) []int {
+	up := slices.DeleteFunc(slices.Clone(choice), func(j int) bool { return j != i && b.members[j].asleep })
+	if !warm(b, choice) && len(up) < len(choice) {
+		t.Fatalf("of %v only %v are awake, but all are in slow start", choice, up)
+	}
+	return up
 }
 
 func checkCounts(t *rapid.T, b *Balancer, m *model) {
@@ -261,7 +353,9 @@ func checkCounts(t *rapid.T, b *Balancer, m *model) {
 		}
 	}
 	equal(t, "counts", b.Counts(), want)
+	equal(t, "panic", b.Panic(), m.panic())
 	for i := range m.list {
+		equal(t, "reserve", b.Reserve(i), m.reserve(i))
 		wantOut, wantOthers := 0, 0
 		for j := range m.list {
 			if j != i && m.status[m.list[j].ID].Ready {

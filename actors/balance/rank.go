@@ -1,6 +1,6 @@
 package balance
 
-// Rank orders the eligible members, best first.
+// Rank orders the members that may be picked, best first.
 type Rank uint8
 
 // The ranks. The zero value is Healthy.
@@ -10,7 +10,10 @@ const (
 	Degraded             // it works, but badly
 	Suspect              // it failed a moment ago
 
-	// out is the place of those that are not eligible.
+	// LastResort is where those stand that only panic mode picks: they are not eligible.
+	LastResort
+
+	// out is the place of those that nothing picks.
 	out
 	ranks = int(out)
 )
@@ -25,6 +28,8 @@ func (r Rank) String() string {
 		return "degraded"
 	case Suspect:
 		return "suspect"
+	case LastResort:
+		return "last_resort"
 	}
 	return "out"
 }

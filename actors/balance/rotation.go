@@ -23,14 +23,28 @@ const goldenSection = 0x9E3779B9 // 2^32 / φ
 func (b *Balancer) deal(n, k, over int) (at, stride int) {
 	r := &b.rotation
 	if r.left == 0 || r.n != n {
-		r.n, r.left, r.at = n, n, b.draw(n)
-		r.phase += goldenSection
-		r.stride = over + 1 + int(uint64(r.phase)*uint64(n/k-over)>>32)
+		r.begin(n, n/k-over, b)
+		r.stride += over
 	}
 	at = r.at
 	r.left--
 	r.at = wrap(at+1, n)
 	return at, r.stride
+}
+
+// begin begins a round or, where candidates came or went in the middle of one, goes on
+// with it at another stride. Were it to begin anew at a random slot each time, those
+// before a slot that often comes and goes would have more turns than those after it.
+func (r *rotation) begin(n, strides int, b *Balancer) {
+	if r.left == 0 {
+		r.left, r.at = n, b.draw(n)
+	}
+	r.n = n
+	if r.at >= n {
+		r.at = 0
+	}
+	r.phase += goldenSection
+	r.stride = 1 + int(uint64(r.phase)*uint64(strides)>>32)
 }
 
 // wrap brings a slot below 2n round to below n.

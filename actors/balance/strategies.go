@@ -27,17 +27,21 @@ type strategy struct {
 	grouped bool
 	// bestRankOnly: no rank joins while a better one has anyone.
 	bestRankOnly bool
-	// anyRank: only eligibility matters. Suspicion moves nobody, and a due trial
-	// comes in its turn.
+	// anyRank: only eligibility matters. Suspicion moves nobody, a due trial comes in
+	// its turn, and there is no slow start.
 	anyRank bool
+	// even: weights do not matter.
+	even bool
+	// blind: it looks at nobody's load.
+	blind bool
 }
 
 // strategies is the register, in the order in which they are told to users.
 var strategies = []strategy{
-	{name: "round_robin", pick: (*Balancer).roundRobin},
-	{name: "weighted", pick: (*Balancer).weighted, grouped: true},
+	{name: "round_robin", pick: (*Balancer).roundRobin, even: true, blind: true},
+	{name: "weighted", pick: (*Balancer).weighted, grouped: true, blind: true},
 	{name: "least_connections", aliases: []string{"least_conn", "least_request"}, pick: (*Balancer).leastConnections},
-	{name: "random", pick: (*Balancer).random},
+	{name: "random", pick: (*Balancer).random, even: true, blind: true},
 	{name: pickDefault, pick: (*Balancer).p2cEWMA},
 	{name: pickPriority, pick: (*Balancer).priority, anyRank: true},
 	{name: "health_based", pick: (*Balancer).healthBased, bestRankOnly: true},

@@ -13,7 +13,7 @@ func (b *Balancer) weighted(t *tier, last Rank, _ time.Duration, _ string) (int,
 	groups := b.groups[t.groupLo:t.groupHi]
 	total := int64(0)
 	for i := range groups {
-		total += groups[i].weight * groups[i].upTo[last]
+		total += groups[i].weight * int64(groups[i].upTo[last])
 	}
 	if total != t.total {
 		t.total = total
@@ -25,7 +25,7 @@ func (b *Balancer) weighted(t *tier, last Rank, _ time.Duration, _ string) (int,
 		if g.upTo[last] == 0 {
 			continue
 		}
-		g.credit += g.weight * g.upTo[last]
+		g.credit += g.weight * int64(g.upTo[last])
 		if best == nil || g.credit > best.credit {
 			best = g
 		}
