@@ -15,7 +15,10 @@ var (
 )
 
 // pureLibraries are the libraries of others that only compute.
-var pureLibraries = []string{"github.com/cespare/xxhash/v2"}
+var pureLibraries = []string{
+	"github.com/cespare/xxhash/v2",            // hashing of keys
+	"github.com/HdrHistogram/hdrhistogram-go", // quantiles
+}
 
 // noCoreNames are what a core must not take from packages it may import.
 var noCoreNames = map[name]string{}

@@ -29,7 +29,7 @@ var layerNames = [...]string{"nowhere", "messages", "cores", "actors", "cluster"
 func (l layer) String() string { return layerNames[l] }
 
 // shells are the packages under actors/ that are no cores.
-var shells = []string{"actors/mailbox", "actors/transport"}
+var shells = []string{"actors/cache", "actors/mailbox", "actors/transport"}
 
 const testKit = "test/understudytest"
 
