@@ -212,7 +212,7 @@ func TestHookFallback(t *testing.T) {
 
 func TestHookCheckOnDemand(t *testing.T) {
 	verdict := map[string]error{"b": errBroken}
-	s := service(t, understudy.ServiceConfig{Endpoints: named("a", "b"),
+	s := service(t, understudy.ServiceConfig{Endpoints: named("a", "b"), PanicThreshold: understudy.Off,
 		Health: understudy.Health{InitialDelay: time.Hour, Fall: 2, Rise: 1},
 		Hooks: understudy.Hooks{Check: func(_ context.Context, target understudy.Target) error {
 			return verdict[target.ID()]

@@ -107,7 +107,7 @@ func TestFailedLeasesOpenTheBreaker(t *testing.T) {
 }
 
 func TestLeasesAreBounded(t *testing.T) {
-	s := service(t, understudy.ServiceConfig{Endpoints: named("a"), Concurrency: 2})
+	s := service(t, understudy.ServiceConfig{Endpoints: named("a"), Concurrency: understudy.Concurrency{Max: 2}})
 	first, err := s.Acquire(t.Context())
 	require.NoError(t, err)
 	second, err := s.Acquire(t.Context())

@@ -14,7 +14,11 @@ import (
 	"github.com/understudy-go/understudy/actors"
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/breaker"
+	"github.com/understudy-go/understudy/actors/cache"
 	"github.com/understudy-go/understudy/actors/health"
+	"github.com/understudy-go/understudy/actors/hedge"
+	"github.com/understudy-go/understudy/actors/limit"
+	"github.com/understudy-go/understudy/actors/outlier"
 	"github.com/understudy-go/understudy/actors/retry"
 	httptransport "github.com/understudy-go/understudy/actors/transport/http"
 	"github.com/understudy-go/understudy/cluster"
@@ -40,8 +44,10 @@ type (
 	Cooldown      = actors.Cooldown
 	ErrorRule     = actors.ErrorRule
 	Fallback      = actors.Fallback
-	Clock         = actors.Clock
-	Timer         = actors.Timer
+
+	PanicThreshold = actors.PanicThreshold
+	Clock          = actors.Clock
+	Timer          = actors.Timer
 
 	Strategy    = balance.Config
 	Candidate   = balance.Candidate
@@ -51,6 +57,12 @@ type (
 	HTTPCheck   = health.HTTPCheck
 	TCPCheck    = health.TCPCheck
 	CheckResult = health.CheckResult
+	SlowStart   = balance.SlowStart
+	Outlier     = outlier.Config
+	Hedge       = hedge.Config
+	RateLimit   = limit.RateConfig
+	Concurrency = limit.ConcurrencyConfig
+	Cache       = cache.Config
 	Retry       = retry.Config
 	Backoff     = retry.Backoff
 	RetryBudget = retry.BudgetConfig
@@ -103,6 +115,7 @@ var (
 	Key           = actors.Key           // the affinity of the request
 	NotIdempotent = actors.NotIdempotent // not repeated once an endpoint may have seen it
 	Timeout       = actors.Timeout       // shortens the service's timeout
+	Hedged        = actors.Hedged        // a slow attempt has another one beside it
 	MaxAttempts   = actors.MaxAttempts   // in place of retry.max_attempts
 	Into          = actors.Into          // how the call went
 	Permanent     = actors.Permanent     // an error that no retry mends

@@ -19,6 +19,7 @@ type CallOption struct {
 	timeout       time.Duration
 	maxAttempts   int
 	notIdempotent bool
+	hedged        bool
 	into          *Report
 }
 
@@ -28,6 +29,12 @@ func Key(key string) CallOption { return CallOption{key: key} }
 // NotIdempotent says that the call must not be repeated once an endpoint may
 // have seen it.
 func NotIdempotent() CallOption { return CallOption{notIdempotent: true} }
+
+// Hedged has the call ask a second endpoint beside the first, when that one has
+// taken longer than the service's hedge allows: its live 95th percentile, unless
+// configured otherwise. The function then runs twice at once; the first success is
+// the answer, and the other's context ends. Together with NotIdempotent it does nothing.
+func Hedged() CallOption { return CallOption{hedged: true} }
 
 // Timeout shortens the service's timeout for this call. Zero and below change nothing.
 func Timeout(d time.Duration) CallOption { return CallOption{timeout: max(d, 0)} }
@@ -81,6 +88,9 @@ type call struct {
 	welcomed bool // the supervisor has counted the request
 	lastErr  error
 	told     bool       // the attempt was reported at its head
+	hedges   bool       // a slow attempt may have another beside it, once
+	lost     bool       // the attempt beside this one was faster
+	race     *race      // what this attempt shares with the one beside it; nil: there can be none
 	broken   error      // the classifier panicked: that ends the call
 	stopped  string     // why a further attempt was refused
 	err      error      // why the call ends
@@ -116,7 +126,7 @@ func (c *call) begin(ctx context.Context, s *Service, opts []CallOption) {
 	if c.options.maxAttempts > 0 {
 		c.max = c.options.maxAttempts
 	}
-	timeout := limit(config.Timeout)
+	timeout := bound(config.Timeout)
 	if t := c.options.timeout; t > 0 && (timeout == 0 || t < timeout) {
 		timeout = t
 	}
@@ -147,6 +157,7 @@ func (o *CallOption) merge(with *CallOption) {
 		o.into = with.into
 	}
 	o.notIdempotent = o.notIdempotent || with.notIdempotent
+	o.hedged = o.hedged || with.hedged
 }
 
 // next acquires an endpoint for the next attempt; false ends the call.
@@ -182,7 +193,6 @@ func (c *call) next() bool {
 	if l == nil {
 		return false
 	}
-	c.lease, c.target = l, Target{l.target}
 	return c.ready(l)
 }
 
@@ -190,9 +200,10 @@ func (c *call) next() bool {
 func (c *call) ask(now time.Duration, fresh bool) *lease {
 	l := newLease(c.cell)
 	l.at, l.deadline, l.key = now, c.deadline, c.options.key
-	l.timeout = limit(c.set.config.AttemptTimeout)
+	l.timeout = bound(c.set.config.AttemptTimeout)
 	if c.attempt > 1 {
 		l.retry, l.fresh, l.charge, l.previous = true, fresh, fresh && !c.unsent, c.previous
+		l.hedge = c.race != nil // only the second one asks within it
 		l.tried = append(l.tried, c.tried...)
 	}
 	c.cell.mailbox.Post((*Acquire)(l), nil)
@@ -238,24 +249,33 @@ func (c *call) gaveUp() {
 	c.fail(err)
 }
 
-// ready opens the endpoint's value and makes the attempt's context.
+// ready makes the attempt's context and opens the endpoint's value.
 func (c *call) ready(l *lease) bool {
+	c.prepare(l)
+	return c.start() || c.next()
+}
+
+// prepare makes the attempt's context.
+func (c *call) prepare(l *lease) {
+	c.lease, c.target = l, Target{l.target}
 	c.own, c.attemptCtx = nil, c.ctx
 	end := c.deadline
 	if l.timeout > 0 && (end == 0 || l.at+l.timeout < end) {
 		end = l.at + l.timeout
 	}
-	if end > 0 || c.method != "" { // a body's idle time needs something to cancel
+	if end > 0 || c.method != "" || c.hedges || c.race != nil { // a body's idle time and a loser need something to cancel
 		c.own = &attemptContext{Context: c.ctx, clock: &c.cell.sys.clock, deadline: end}
 		c.attemptCtx = c.own
 	}
+}
+
+// start begins the attempt's span and opens the endpoint's value.
+func (c *call) start() bool {
 	if c.cell.sys.tracer != nil {
 		c.startSpan()
 	}
-	if hook := c.set.config.Hooks.Open; hook != nil && !c.open(hook) {
-		return c.next()
-	}
-	return true
+	hook := c.set.config.Hooks.Open
+	return hook == nil || c.open(hook)
 }
 
 // open opens the endpoint's value. A failure is the endpoint's, whatever a
@@ -322,9 +342,20 @@ func (c *call) callerErr(now time.Duration) error {
 
 // decide notes what came of the attempt and whether another may follow.
 func (c *call) decide(now time.Duration, j *judgement, err error, status int) result {
-	r := result{outcome: j.outcome, ended: now, latency: now - c.lease.at, pause: j.retryAfter}
+	beside := false
+	if c.race != nil {
+		c.lost, beside = c.race.finish(c, j.outcome == messages.Success || j.asGiven)
+		if c.lost {
+			*j = judgement{outcome: messages.Ignored, code: messages.CodeCanceled}
+			err = errOvertaken
+		}
+	}
+	r := result{outcome: j.outcome, ended: now, latency: now - c.lease.at, pause: j.retryAfter, lost: c.lost}
 	c.again = false
 	c.last = *j
+	if delays := c.cell.delays.Load(); delays != nil && c.attempt == 1 && (c.lost || j.outcome == messages.Success) {
+		delays.Observe(now, r.latency) // what its package says
+	}
 	if j.outcome == messages.Success && err == nil {
 		r.end = requestSucceeded
 		return r
@@ -341,10 +372,10 @@ func (c *call) decide(now time.Duration, j *judgement, err error, status int) re
 	c.again = j.retry && c.attempt < c.max && (!c.once || c.unsent) &&
 		(c.deadline == 0 || now < c.deadline) && c.ctx.Err() == nil
 	switch {
-	case c.again:
+	case c.again, c.lost, beside: // whoever comes back last carries the request's end
 	case j.code == messages.CodeCanceled:
 		r.end = requestCanceled
-	case j.outcome == messages.Success, j.asGiven && err == nil:
+	case j.outcome == messages.Success, j.asGiven:
 		r.end = requestSucceeded
 	default:
 		r.end = requestFailed
@@ -465,7 +496,7 @@ func (c *call) fail(err error) {
 	if errors.Is(err, context.Canceled) {
 		end = requestCanceled
 	}
-	if c.welcomed {
+	if c.welcomed && c.race == nil { // else the attempt beside it tells
 		c.cell.mailbox.Post(&requestOver{end}, nil)
 	}
 }

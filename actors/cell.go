@@ -9,11 +9,16 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/breaker"
+	"github.com/understudy-go/understudy/actors/cache"
 	"github.com/understudy-go/understudy/actors/health"
+	"github.com/understudy-go/understudy/actors/hedge"
+	"github.com/understudy-go/understudy/actors/limit"
 	"github.com/understudy-go/understudy/actors/mailbox"
+	"github.com/understudy-go/understudy/actors/outlier"
 	httptransport "github.com/understudy-go/understudy/actors/transport/http"
 	"github.com/understudy-go/understudy/messages"
 )
@@ -32,13 +37,19 @@ type serviceCell struct {
 	traffic atomic.Int64
 	// draining refuses new requests.
 	draining atomic.Bool
-	removed  atomic.Bool
-	crowd    atomic.Int32 // callers met lately: see makeWay
+	// panicking: health and ejections are ignored.
+	panicking atomic.Bool
+	removed   atomic.Bool
+	crowd     atomic.Int32 // callers met lately: see makeWay
 	// load is what the endpoints share for the latency penalty.
 	average   balance.Average
 	listening atomic.Bool // OnTransition has its goroutine
 	fallbacks atomic.Uint64
-	pid       atomic.Pointer[actor.PID]
+	cache     atomic.Pointer[cache.Cache] // nil: off
+	good, bad atomic.Uint64               // attempts, counted while the rate limit is dynamic
+	// delays measures how long a hedge waits; nil until one is wanted.
+	delays atomic.Pointer[hedge.Delays]
+	pid    atomic.Pointer[actor.PID]
 
 	supervisor supervisorState // the supervisor's alone
 }
@@ -79,8 +90,8 @@ func newSettings(given ServiceConfig) (*settings, error) {
 	return &settings{config: c, given: given, rules: newRules(c), http: f}, err
 }
 
-// limit returns a bound, 0 for none.
-func limit[T int | time.Duration](v T) T { return max(v, 0) }
+// bound returns a duration that bounds something, 0 for none.
+func bound(d time.Duration) time.Duration { return max(d, 0) }
 
 // target is the part of an endpoint that callers hold: immutable but for the
 // value, which is opened once.
@@ -171,8 +182,14 @@ type endpointCell struct {
 	health    *health.Health
 	suspicion health.Suspicion
 	admin     adminState
-	cooling   time.Duration // left alone until then
-	out       *lease        // the leases that are out, a list
+	ejection  outlier.Ejection
+	ejected   bool            // and its end was not told yet
+	row       outlier.Row     // failures in a row
+	asOf      outlier.Sample  // of its counters, when the supervisor last asked
+	adaptive  *limit.Adaptive // finds the concurrency limit; nil: it is fixed
+	warmSince time.Duration   // when it came back into service, 0: it was always there
+	cooling   time.Duration   // left alone until then
+	out       *lease          // the leases that are out, a list
 	inflight  int
 	latest    time.Duration // the newest moment that it has heard of
 	wakeAt    time.Duration // when the timer fires, 0: it is not set
@@ -203,8 +220,9 @@ type adminState struct {
 
 // counters are the endpoint's statistics. Requests are counted where they ended.
 type counters struct {
-	attempts, failures, timeouts, refusals uint64
-	retries, failovers                     uint64
+	attempts, successes, failures          uint64
+	timeouts, refusals                     uint64
+	retries, failovers, hedges             uint64
 	succeeded, failed, canceled, recovered uint64
 	checks, checkFailures                  uint64
 	answered                               uint64 // attempts that ended
@@ -219,9 +237,23 @@ type endpointView struct {
 	state   breaker.State
 	until   time.Duration // open until, or cooling until
 	cooling bool
-	sick    bool // unhealthy or parked
+	sick    bool // unhealthy, ejected or parked
+	ejected bool
 	// patience is when to come back where no moment is known: a trial is under way.
 	patience time.Duration
+}
+
+// newAdaptive is the limit that finds itself, where one is wanted. Its phase is the
+// wall clock's and the endpoint's, so that all nodes measure an endpoint's latency
+// without load in the same moments.
+func (e *endpointCell) newAdaptive(set *settings) *limit.Adaptive {
+	c := set.config.Concurrency
+	if !c.Adaptive {
+		return nil
+	}
+	t := &e.target.Load().endpoint
+	spread := time.Duration(xxhash.Sum64String(t.ID+t.URL) % uint64(time.Minute))
+	return limit.NewAdaptive(c, time.Duration(e.service.sys.clock.wall(0).UnixNano())+spread)
 }
 
 func (e *endpointCell) link(l *lease) {

@@ -11,9 +11,15 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/breaker"
+	"github.com/understudy-go/understudy/actors/cache"
 	"github.com/understudy-go/understudy/actors/health"
+	"github.com/understudy-go/understudy/actors/hedge"
+	"github.com/understudy-go/understudy/actors/limit"
+	"github.com/understudy-go/understudy/actors/outlier"
 	"github.com/understudy-go/understudy/actors/retry"
 	httptransport "github.com/understudy-go/understudy/actors/transport/http"
 	"github.com/understudy-go/understudy/messages"
@@ -40,15 +46,18 @@ const (
 type Endpoint struct {
 	// ID is unique in its service, 1 to 256 bytes.
 	ID string `yaml:"id" json:"id"`
-	// URL is where requests go: http or https. It may be empty for Do, whose
-	// function knows what to do with the ID, and with a Handler.
+	// URL is where requests go: http or https, or whatever the hook Open makes a value
+	// of, "postgres://db-1/shop" say. It may be empty for Do, whose function knows what
+	// to do with the ID, and with a Handler.
 	URL string `yaml:"url" json:"url,omitempty"`
 	// Weight is the share in weighted strategies. Zero: 1.
 	Weight int `yaml:"weight" json:"weight,omitempty"`
 	// Priority is the tier, 0 first.
 	Priority int `yaml:"priority" json:"priority,omitempty"`
-	// Zone says where it stands.
+	// Zone, Region and Location say where it stands, for the strategy geographic.
 	Zone     string            `yaml:"zone" json:"zone,omitempty"`
+	Region   string            `yaml:"region" json:"region,omitempty"`
+	Location []float64         `yaml:"location" json:"location,omitempty"` // latitude and longitude in degrees; zero: unknown
 	Tags     []string          `yaml:"tags" json:"tags,omitempty"`
 	Metadata map[string]string `yaml:"metadata" json:"metadata,omitempty"`
 	// Health replaces the service's check for this endpoint.
@@ -67,7 +76,7 @@ type Handler func(context.Context, *messages.Request) (*messages.Response, error
 
 // Clone returns a copy that shares nothing that can be changed.
 func (e Endpoint) Clone() Endpoint {
-	e.Tags = slices.Clone(e.Tags)
+	e.Tags, e.Location = slices.Clone(e.Tags), slices.Clone(e.Location)
 	e.Metadata = maps.Clone(e.Metadata)
 	if e.Health != nil {
 		h := e.Health.Clone()
@@ -76,8 +85,11 @@ func (e Endpoint) Clone() Endpoint {
 	return e
 }
 
-// Validate joins all that is wrong with the endpoint by itself.
-func (e Endpoint) Validate() error {
+// Validate joins all that is wrong with the endpoint by itself. A URL that is neither
+// http nor https is for the hook Open, and only right where the service has one.
+func (e Endpoint) Validate() error { return e.validate(false) }
+
+func (e Endpoint) validate(opened bool) error {
 	var errs []error
 	add := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	switch {
@@ -93,7 +105,8 @@ func (e Endpoint) Validate() error {
 		switch {
 		case err != nil:
 			add("url: not a URL") // the error would quote it, with its password
-		case u.Scheme != "http" && u.Scheme != "https":
+		case opened && u.Scheme != "" && !e.isHTTP():
+		case !e.isHTTP():
 			add("url: scheme %q is not supported: http or https", u.Scheme)
 		case u.Hostname() == "":
 			add("url: has no host")
@@ -131,13 +144,29 @@ type ServiceConfig struct {
 	IdleTimeout time.Duration  `yaml:"idle_timeout"`
 	Breaker     breaker.Config `yaml:"breaker"`
 	Retry       retry.Config   `yaml:"retry"`
-	Cooldown    Cooldown       `yaml:"cooldown"`
-	// Concurrency is how many attempts one endpoint may have in flight. Zero: 1024; Off: no limit.
-	Concurrency int                `yaml:"concurrency"`
-	Pool        httptransport.Pool `yaml:"pool"`
-	TLS         *httptransport.TLS `yaml:"tls"`
-	ErrorRules  []ErrorRule        `yaml:"error_rules"`
-	Fallback    *Fallback          `yaml:"fallback"`
+	// Hedge has slow attempts of idempotent requests make another one beside them;
+	// nil: off, but for calls with the option Hedged.
+	Hedge     *hedge.Config     `yaml:"hedge"`
+	Cooldown  Cooldown          `yaml:"cooldown"`
+	Outlier   outlier.Config    `yaml:"outlier"`
+	SlowStart balance.SlowStart `yaml:"slow_start"`
+	// PanicThreshold says when health and ejections are ignored.
+	PanicThreshold PanicThreshold `yaml:"panic_threshold"`
+	// Concurrency is how many attempts one endpoint may have in flight.
+	Concurrency limit.ConcurrencyConfig `yaml:"concurrency"`
+	RateLimit   limit.RateConfig        `yaml:"rate_limit"`
+	// Cache keeps answers to GET and HEAD. nil: off.
+	Cache *cache.Config      `yaml:"cache"`
+	Pool  httptransport.Pool `yaml:"pool"`
+	TLS   *httptransport.TLS `yaml:"tls"`
+	// Methods are the HTTP methods that the service takes; others are INVALID_REQUEST.
+	// Zero: all.
+	Methods []string `yaml:"methods"`
+	// NotIdempotent says that no request may be repeated once an endpoint may have
+	// seen it, whatever its method.
+	NotIdempotent bool        `yaml:"not_idempotent"`
+	ErrorRules    []ErrorRule `yaml:"error_rules"`
+	Fallback      *Fallback   `yaml:"fallback"`
 	// Headers are set on every request to an endpoint.
 	Headers map[string]string `yaml:"headers"`
 	// Hooks are functions; they are never in a file.
@@ -158,13 +187,6 @@ type ErrorRule struct {
 	Status int `yaml:"status"`
 	// Outcome is success, failure, ignored or retryable.
 	Outcome string `yaml:"outcome"`
-}
-
-// Fallback is the answer that a caller gets in place of an error.
-type Fallback struct {
-	Status  int               `yaml:"status"` // Zero: 200
-	Body    string            `yaml:"body"`
-	Headers map[string]string `yaml:"headers"`
 }
 
 // Hooks are a user's functions. Each runs under recover: a panic is INTERNAL for
@@ -197,7 +219,15 @@ type Hooks struct {
 func (c ServiceConfig) Clone() ServiceConfig {
 	c.Metadata, c.Headers = maps.Clone(c.Metadata), maps.Clone(c.Headers)
 	c.Strategy.Weights = maps.Clone(c.Strategy.Weights)
-	c.Retry.On, c.ErrorRules = slices.Clone(c.Retry.On), slices.Clone(c.ErrorRules)
+	if c.Hedge != nil {
+		h := *c.Hedge
+		c.Hedge = &h
+	}
+	if c.Cache != nil {
+		k := *c.Cache
+		c.Cache = &k
+	}
+	c.Retry.On, c.ErrorRules, c.Methods = slices.Clone(c.Retry.On), slices.Clone(c.ErrorRules), slices.Clone(c.Methods)
 	c.Health = c.Health.Clone()
 	c.Endpoints = slices.Clone(c.Endpoints)
 	for i := range c.Endpoints {
@@ -219,6 +249,18 @@ func (c ServiceConfig) Clone() ServiceConfig {
 func (c ServiceConfig) WithDefaults() ServiceConfig {
 	c.Health = c.Health.WithDefaults()
 	c.Breaker = c.Breaker.WithDefaults()
+	c.Outlier = c.Outlier.WithDefaults()
+	c.SlowStart = c.SlowStart.WithDefaults()
+	c.Concurrency = c.Concurrency.WithDefaults()
+	c.RateLimit = c.RateLimit.WithDefaults()
+	if c.Hedge != nil {
+		h := c.Hedge.WithDefaults()
+		c.Hedge = &h
+	}
+	if c.Cache != nil {
+		k := c.Cache.WithDefaults()
+		c.Cache = &k
+	}
 	c.Retry = c.Retry.WithDefaults()
 	c.Pool = c.Pool.WithDefaults()
 	if c.Hooks.Pick != nil {
@@ -230,13 +272,13 @@ func (c ServiceConfig) WithDefaults() ServiceConfig {
 	setDefault(&c.IdleTimeout, 30*time.Second)
 	setDefault(&c.Cooldown.TooManyRequests, time.Minute)
 	setDefault(&c.Cooldown.Max, 5*time.Minute)
-	setDefault(&c.Concurrency, 1024)
-	if c.Fallback != nil && c.Fallback.Status == 0 {
-		f := *c.Fallback
-		f.Status = 200
-		c.Fallback = &f
-	}
+	c.Fallback = c.Fallback.withDefaults()
 	return c
+}
+
+func (e *Endpoint) isHTTP() bool {
+	scheme, _, _ := strings.Cut(e.URL, ":")
+	return strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")
 }
 
 func setDefault[T comparable](v *T, d T) {
@@ -254,6 +296,19 @@ func (c ServiceConfig) Validate() error {
 	part("strategy", c.Strategy.Validate())
 	part("health", c.Health.Validate())
 	part("breaker", c.Breaker.Validate())
+	part("outlier", c.Outlier.Validate())
+	part("slow_start", c.SlowStart.Validate())
+	part("concurrency", c.Concurrency.Validate())
+	part("rate_limit", c.RateLimit.Validate())
+	if c.Hedge != nil {
+		part("hedge", c.Hedge.Validate())
+	}
+	if c.Cache != nil {
+		part("cache", c.Cache.Validate())
+	}
+	if err := c.PanicThreshold.validate(); err != nil {
+		errs = append(errs, err)
+	}
 	part("retry", c.Retry.Validate())
 	part("pool", c.Pool.Validate())
 	if c.TLS != nil {
@@ -270,11 +325,13 @@ func (c ServiceConfig) Validate() error {
 			add("%s: %v is negative: use off for none", d.name, d.value)
 		}
 	}
-	if c.Concurrency < Off {
-		add("concurrency: %d is negative: use off for no limit", c.Concurrency)
-	}
 	if c.Retry.MaxAttempts > AttemptsMax {
 		add("retry.max_attempts: %d is above the bound of %d", c.Retry.MaxAttempts, AttemptsMax)
+	}
+	for i, m := range c.Methods {
+		if !httpguts.ValidHeaderFieldName(m) {
+			add("methods[%d]: %.32q is no HTTP method", i, m)
+		}
 	}
 	for i, r := range c.ErrorRules {
 		if r.Status < 100 || r.Status > 599 {
@@ -284,8 +341,8 @@ func (c ServiceConfig) Validate() error {
 			add("error_rules[%d].outcome: %q is none of success, failure, ignored, retryable", i, r.Outcome)
 		}
 	}
-	if f := c.Fallback; f != nil && f.Status != 0 && (f.Status < 100 || f.Status > 599) {
-		add("fallback.status: %d is no HTTP status", f.Status)
+	if c.Fallback != nil {
+		part("fallback", c.Fallback.validate(c.Cache != nil))
 	}
 	for name, value := range c.Headers {
 		if !validHeader(name, value) {
@@ -297,7 +354,7 @@ func (c ServiceConfig) Validate() error {
 	}
 	seen := make(map[string]int, len(c.Endpoints))
 	for i, e := range c.Endpoints {
-		part(fmt.Sprintf("endpoints[%d]", i), e.Validate())
+		part(fmt.Sprintf("endpoints[%d]", i), e.validate(c.Hooks.Open != nil))
 		if first, twice := seen[e.ID]; twice && e.ID != "" {
 			add("endpoints[%d].id: %q is already registered by endpoints[%d]", i, e.ID, first)
 		} else {

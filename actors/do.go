@@ -26,9 +26,16 @@ func Do[T any](ctx context.Context, s *Service, fn func(context.Context, Target)
 	)
 	c.any = true
 	c.begin(ctx, s, opts)
-	c.once = c.options.notIdempotent
+	c.once = c.options.notIdempotent || c.err == nil && c.set.config.NotIdempotent
+	if c.options.hedged {
+		c.hedgeable()
+	}
 	for c.next() {
-		v, err = attempt(&c, fn)
+		if c.hedges {
+			v, err = hedged(&c, func(c *call) (T, error) { return attempt(c, fn) })
+		} else {
+			v, err = attempt(&c, fn)
+		}
 	}
 	if err == nil && c.succeeded() {
 		return v, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/breaker"
 	"github.com/understudy-go/understudy/actors/health"
+	"github.com/understudy-go/understudy/actors/outlier"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -69,6 +70,10 @@ func (e *endpoint) Receive(c actor.Context) {
 		if e.prober != nil {
 			c.Send(e.prober, traffic)
 		}
+	case *takeSample:
+		e.sample(m)
+	case *eject:
+		e.eject(m.why)
 	case *setOutage:
 		e.breaker.SetOutage(m.on)
 	case *setSettings:
@@ -94,7 +99,7 @@ func (e *endpoint) Receive(c actor.Context) {
 // acquire grants a lease or sends it back to the supervisor.
 func (e *endpoint) acquire(l *lease) {
 	now := e.advance(l.at)
-	if !e.admits(now) {
+	if !e.admits(now, l.reserve) {
 		e.turnDown(l)
 		return
 	}
@@ -111,7 +116,7 @@ func (e *endpoint) acquire(l *lease) {
 		e.wakeBy(l.sweepAt())
 	}
 	e.counters.attempts++
-	retry, previous := l.retry, l.previous
+	retry, hedge, previous := l.retry, l.hedge, l.previous
 	if permit.Trial {
 		if before == breaker.Open {
 			e.emit(now, messages.KindCircuitHalfOpened, messages.Cause{
@@ -120,7 +125,11 @@ func (e *endpoint) acquire(l *lease) {
 		e.publish(now)
 	}
 	if l.answer() { // from here on the lease is the caller's
-		if retry {
+		switch {
+		case hedge:
+			e.counters.hedges++
+			e.emit(now, messages.KindHedge, messages.Cause{Words: "beside " + previous + ", which takes long", From: previous, To: e.id})
+		case retry:
 			e.countRetry(now, previous)
 		}
 	} else {
@@ -138,34 +147,46 @@ func (e *endpoint) advance(now time.Duration) time.Duration {
 	return e.latest
 }
 
-// admits holds what a stale choice of the supervisor may have missed.
-func (e *endpoint) admits(now time.Duration) bool {
+// admits holds what a stale choice of the supervisor may have missed. In panic mode
+// the supervisor sends what health or an ejection would not let in.
+func (e *endpoint) admits(now time.Duration, reserve bool) bool {
 	if e.admin.state != messages.AdminReady || e.draining != nil || e.cooling > now {
 		return false
 	}
-	bound := e.settings.config.Concurrency
-	return (bound < 0 || e.inflight < bound) && e.health.Eligible()
+	if !e.well() && !(reserve && e.lastResort()) {
+		return false
+	}
+	most := e.concurrency()
+	return most < 0 || e.inflight < most
+}
+
+// concurrency is how many attempts may be in flight; negative: any number.
+func (e *endpointCell) concurrency() int {
+	if e.adaptive != nil {
+		return e.adaptive.Limit()
+	}
+	return e.settings.config.Concurrency.Max
+}
+
+// learn tells the adaptive limit of an attempt that came back.
+func (e *endpoint) learn(now time.Duration, r *result) {
+	dropped := r.outcome == messages.Timeout || r.pause > 0
+	if dropped || r.outcome != messages.Ignored {
+		e.adaptive.Observe(now, r.latency, e.inflight+1, dropped)
+	}
+}
+
+// well reports whether neither health nor an ejection keeps traffic away.
+func (e *endpoint) well() bool { return !e.ejected && e.health.Eligible() }
+
+// lastResort reports whether panic mode may ignore that the endpoint is not well.
+func (e *endpoint) lastResort() bool {
+	return e.health.LastResort() && e.breaker.State() == breaker.Closed && !e.suspicion.Unreachable()
 }
 
 func (e *endpoint) turnDown(l *lease) {
 	e.counters.refusals++
 	e.sendBack(l, e.mailbox.Left())
-}
-
-// overdueAt is when the lease counts as a timeout: its attempt's deadline or,
-// where a user holds it, leaseMax.
-func (e *endpoint) overdueAt(l *lease) time.Duration {
-	if l.held != nil {
-		return l.at + leaseMax
-	}
-	due := time.Duration(0)
-	if l.timeout > 0 {
-		due = l.at + l.timeout
-	}
-	if l.deadline > 0 && (due == 0 || l.deadline < due) {
-		due = l.deadline
-	}
-	return due
 }
 
 // finish takes a lease back.
@@ -175,6 +196,9 @@ func (e *endpoint) finish(l *lease) {
 	}
 	e.unlink(l)
 	now := e.advance(l.ended)
+	if e.adaptive != nil {
+		e.learn(now, &l.result)
+	}
 	if !l.counted {
 		e.judge(now, l.at, l.permit, &l.result)
 	}
@@ -187,10 +211,21 @@ func (e *endpoint) finish(l *lease) {
 
 // judge tells every core what the attempt says.
 func (e *endpoint) judge(now, began time.Duration, permit breaker.Permit, r *result) {
-	e.counters.answered++
-	e.counters.spent += r.latency
+	if r.unused {
+		e.counters.attempts--
+	} else {
+		e.counters.answered++
+		e.counters.spent += r.latency
+	}
 	epoch := e.breaker.Epoch()
+	if n := e.settings.config.Outlier.Consecutive; n > 0 {
+		e.inARow(r.outcome, n)
+	}
+	if e.settings.config.RateLimit.Dynamic {
+		e.service.tally(r.outcome)
+	}
 	if r.outcome == messages.Success {
+		e.counters.successes++
 		e.counters.lastSuccess = now
 		e.load.Observe(now, r.latency)
 		e.usual.Observe(now, r.latency)
@@ -200,6 +235,8 @@ func (e *endpoint) judge(now, began time.Duration, permit breaker.Permit, r *res
 		}
 	} else if r.outcome.Failed() {
 		e.failed(now, r)
+	} else if r.lost && r.latency > e.load.Average() {
+		e.load.Observe(now, r.latency) // it would have taken at least that
 	}
 	if r.pause > 0 {
 		e.cool(now, r)
@@ -271,7 +308,7 @@ func (e *endpoint) countRequest(now time.Duration, l *lease) {
 		return
 	case requestSucceeded:
 		e.counters.succeeded++
-		if l.retry {
+		if l.retry && !l.hedge {
 			e.counters.recovered++
 			e.emit(now, messages.KindRecovery, messages.Cause{Words: "succeeded after " + l.previous + " failed"})
 		}
@@ -289,6 +326,8 @@ func (e *endpoint) breakerMoved(now time.Duration, before breaker.State) {
 	cause := messages.Cause{Words: e.breaker.Reason(), From: before.String(), To: state.String()}
 	kind := messages.KindCircuitClosed
 	switch state {
+	case breaker.Closed:
+		e.warmSince = now
 	case breaker.Open:
 		kind = messages.KindCircuitOpened
 		until := e.breaker.OpenUntil()
@@ -304,8 +343,8 @@ func (e *endpoint) breakerMoved(now time.Duration, before breaker.State) {
 	case breaker.HalfOpen:
 		kind = messages.KindCircuitHalfOpened
 	}
+	e.publish(now) // first: whoever acts on the event meets what it tells
 	e.emit(now, kind, cause)
-	e.publish(now)
 }
 
 // wakeBy makes sure that the endpoint wakes at the latest at that moment.
@@ -339,6 +378,7 @@ func (e *endpoint) wake() {
 	if e.cooling > now {
 		e.wakeBy(e.cooling)
 	}
+	e.comeBack(now, "its time is over")
 	if e.breaker.State() == breaker.Open && !e.breaker.Due(now) {
 		e.wakeBy(e.breaker.OpenUntil())
 	}
@@ -349,69 +389,6 @@ func (e *endpoint) wake() {
 		}
 	}
 	e.publish(now)
-}
-
-// sweepGrace lets a caller whose attempt ended at its deadline say why: it may
-// have waited for our own connection pool all the time.
-const sweepGrace = 10 * time.Millisecond
-
-func (l *lease) sweepAt() time.Duration {
-	if l.held != nil {
-		return l.due
-	}
-	return l.due + sweepGrace
-}
-
-// overdue counts what has passed its deadline, as of its deadline. The lease keeps
-// its slot until it comes back; a permit of a trial is given back now.
-func (e *endpoint) overdue(now time.Duration) {
-	for l := e.out; l != nil; {
-		next := l.next
-		switch {
-		case l.counted || l.due == 0 || l.streams.Load():
-		case l.sweepAt() > now:
-			e.wakeBy(l.sweepAt())
-		case l.held != nil:
-			e.reclaim(l)
-		default:
-			e.countOverdue(l)
-		}
-		l = next
-	}
-}
-
-// countOverdue judges a lease that is still out. Everything it needs stands in
-// fields that its holder no longer writes before it returns it.
-func (e *endpoint) countOverdue(l *lease) {
-	ran := l.due - l.at
-	outcome := messages.Timeout
-	if l.timeout == 0 || ran < l.timeout { // the caller's deadline, not the attempt's
-		if ran < fairChance(l.timeout, e.usual.Value()) {
-			outcome = messages.Ignored
-		}
-	}
-	l.counted = true
-	e.judge(e.latest, l.at, l.permit, &result{
-		outcome: outcome, ended: l.due, latency: ran, failure: fmt.Sprintf("no answer in %v", ran.Round(time.Millisecond))})
-}
-
-// fairChance is how long an attempt must have run for its caller's deadline to
-// speak against the endpoint: the attempt's timeout or ten times the average
-// latency of its good calls, whichever is less.
-func fairChance(timeout, average time.Duration) time.Duration {
-	if average > 0 && (timeout == 0 || 10*average < timeout) {
-		return 10 * average
-	}
-	return timeout
-}
-
-// reclaim takes a lease from a user who never returned it.
-func (e *endpoint) reclaim(l *lease) {
-	if !l.held.returned.CompareAndSwap(false, true) {
-		return // it is on its way
-	}
-	l.result = result{outcome: messages.Ignored, end: requestCanceled, ended: e.latest, latency: leaseMax, failure: "lease never returned"}
-	e.finish(l)
 }
 
 // checked takes a health check's result.
@@ -425,6 +402,9 @@ func (e *endpoint) checked(r checkResult) {
 	change := e.health.Check(r.at, r.ok, r.latency, r.words)
 	suspect := e.suspicion.Epoch()
 	wasSuspect := e.suspicion.Suspect()
+	if !r.ok {
+		e.suspicion.CheckOutcome(r.outcome)
+	}
 	if r.ok {
 		e.suspicion.GoodCheck(r.at - r.latency)
 	} else if e.health.State() != health.Unhealthy { // who is unhealthy gets no traffic anyway
@@ -452,6 +432,9 @@ func (e *endpoint) checked(r checkResult) {
 }
 
 func (e *endpoint) healthMoved(now time.Duration, before, state health.State) {
+	if before == health.Unhealthy {
+		e.warmSince = now
+	}
 	kind := messages.KindEndpointUp
 	switch state {
 	case health.Unhealthy:
@@ -463,6 +446,7 @@ func (e *endpoint) healthMoved(now time.Duration, before, state health.State) {
 	if words == "" {
 		words = "its checks are good"
 	}
+	e.publish(now)
 	e.emit(now, kind, messages.Cause{Words: words, From: before.String(), To: state.String()})
 }
 
@@ -472,6 +456,9 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 	before := e.settings
 	e.settings = m.settings
 	e.draining = nil
+	if before.config.Concurrency != e.settings.config.Concurrency {
+		e.adaptive = e.newAdaptive(e.settings)
+	}
 	epoch, state := e.breaker.Epoch(), e.breaker.State()
 	e.breaker.Configure(breakerConfig(e.service, m.settings))
 	if e.breaker.Epoch() != epoch {
@@ -496,7 +483,7 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 func (e *endpoint) drained() {
 	if e.inflight == 0 || e.service.sys.clock.now() >= e.draining.until {
 		e.service.mailbox.Post(&endpointDrained{cell: e.endpointCell, order: e.draining, counters: e.counters}, nil)
-		e.counters = counters{}
+		e.counters, e.asOf = counters{}, outlier.Sample{}
 	}
 }
 
@@ -517,7 +504,7 @@ func (e *endpoint) look(now time.Duration) endpointView {
 	// again, it may pick it before it hears of that.
 	ready := e.admin.state == messages.AdminReady
 	state := e.breaker.State()
-	v := endpointView{state: state, sick: !e.health.Eligible(), cooling: e.cooling > now}
+	v := endpointView{state: state, sick: !e.well(), ejected: e.ejected, cooling: e.cooling > now}
 	switch {
 	case v.cooling:
 		v.until = e.cooling
@@ -533,6 +520,10 @@ func (e *endpoint) look(now time.Duration) endpointView {
 		Eligible: ready && !v.sick && !v.cooling && admits,
 		TrialDue: admits && state != breaker.Closed,
 		Rank:     e.rank(),
+	}
+	v.status.LastResort = ready && v.sick && !v.cooling && e.lastResort()
+	if e.warmSince > 0 && now-e.warmSince < e.settings.config.SlowStart.Window {
+		v.status.Warming = e.warmSince
 	}
 	return v
 }

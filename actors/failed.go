@@ -16,6 +16,7 @@ import (
 func newServiceCell(sys *System, name string, set *settings) (*serviceCell, error) {
 	s := &serviceCell{sys: sys, name: name}
 	s.settings.Store(set)
+	s.configureCache(set)
 	balancer, err := newBalancer(set)
 	if err != nil {
 		return nil, err
@@ -81,6 +82,7 @@ func newEndpointCell(s *serviceCell, t *target, set *settings) *endpointCell {
 	if e.check.Enabled() {
 		e.seen.status.Rank = balance.Unknown
 	}
+	e.adaptive = e.newAdaptive(set)
 	e.view = e.seen
 	e.mailbox = mailbox.New(mailbox.Options{Limit: endpointMailboxSize, Refuse: e.turnAway, Failed: e.inFlight})
 	return e

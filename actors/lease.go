@@ -30,6 +30,8 @@ type lease struct {
 	retry    bool     // not the request's first attempt
 	charge   bool     // the retry counts against the budget
 	fresh    bool     // rather refuse than go to an endpoint already tried: the caller waits first
+	hedge    bool     // it goes beside an attempt that takes long: it waits for nothing
+	reserve  bool     // panic mode sends it to an endpoint that is not well
 	only     bool     // just the choice (Select)
 	held     *Lease   // a user holds it (Acquire): reclaimed after leaseMax, never pooled
 	refusals uint8    // endpoints that turned it down
@@ -45,7 +47,8 @@ type lease struct {
 
 	// The outcome, all set by the caller before it returns the lease.
 	result
-	streams atomic.Bool // the response's head is there: its deadline no longer counts
+	streams   atomic.Bool // the response's head is there: its deadline no longer counts
+	overtaken atomic.Bool // the attempt beside it has the answer: its deadline counts against nobody
 
 	// The endpoint's, while the lease is out.
 	prev, next *lease
@@ -61,6 +64,8 @@ type result struct {
 	ended   time.Duration // when it came back
 	latency time.Duration // to the response's head
 	pause   time.Duration // the endpoint asked to be left alone that long
+	lost    bool          // the attempt beside it was faster
+	unused  bool          // no attempt was made after all
 	failure string        // words of the failure
 }
 
@@ -88,12 +93,15 @@ func newLease(s *serviceCell) *lease {
 	}
 	l.service = s
 	l.tried = l.tried[:0]
-	l.retry, l.charge, l.fresh, l.only = false, false, false, false
+	l.retry, l.charge, l.fresh, l.hedge, l.only = false, false, false, false, false
 	l.refusals, l.welcomed = 0, false
 	l.err = nil
 	l.state.Store(leaseAsked)
 	if l.streams.Load() { // a store that changes nothing would still cost
 		l.streams.Store(false)
+	}
+	if l.overtaken.Load() {
+		l.overtaken.Store(false)
 	}
 	return l
 }

@@ -105,10 +105,13 @@ func (s *supervisor) configure(c actor.Context, set *settings) error {
 	}
 	s.settings.Store(set)
 	s.listen()
-	if !reflect.DeepEqual(before.config.Strategy, set.config.Strategy) || set.config.Hooks.Pick != nil || before.config.Hooks.Pick != nil {
+	if !reflect.DeepEqual(strategyOf(before), strategyOf(set)) || set.config.Hooks.Pick != nil || before.config.Hooks.Pick != nil {
 		s.balancer = balancer
 	}
 	s.budget.Configure(set.config.Retry.Budget)
+	s.limitRate(set.config.RateLimit)
+	s.configureHedge(before, set)
+	s.configureCache(set)
 	s.relist(cells)
 	for _, cell := range cells {
 		cell.mailbox.Post(&setSettings{settings: set}, nil)
@@ -222,6 +225,7 @@ func (s *supervisor) relist(cells []*endpointCell) {
 		}
 	}
 	s.balancer.SetMembers(members)
+	s.planSweep()
 	s.refusal = nil
 	for _, cell := range cells {
 		s.settle(cell)
@@ -338,8 +342,15 @@ func (s *supervisor) spawn(c actor.Context, cell *endpointCell) {
 	s.pids[cell] = s.leaving.spawn(c, props, messages.EscapeToken(cell.id))
 }
 
+// strategyOf is everything that the balancer goes by.
+func strategyOf(set *settings) balance.Config {
+	c := set.config.Strategy
+	c.PanicThreshold, c.SlowStart = float64(set.config.PanicThreshold), set.config.SlowStart
+	return c
+}
+
 func newBalancer(set *settings) (*balance.Balancer, error) {
-	return balance.New(set.config.Strategy, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	return balance.New(strategyOf(set), rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 }
 
 func (s *supervisor) wallNow() time.Time { return s.sys.clock.wall(s.sys.clock.now()) }

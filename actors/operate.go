@@ -54,6 +54,9 @@ func (e *endpoint) operate(o Order) error {
 	epoch, state := e.breaker.Epoch(), e.breaker.State()
 	switch o.Verb {
 	case VerbReady:
+		if e.admin.state != messages.AdminReady {
+			e.warmSince = now
+		}
 		e.admin = adminState{state: messages.AdminReady}
 	case VerbDrain:
 		e.admin = adminState{state: messages.AdminDrain, reason: o.Reason}
@@ -65,6 +68,8 @@ func (e *endpoint) operate(o Order) error {
 		e.breaker.ForceClosed()
 	case VerbReset:
 		e.breaker.Reset()
+		e.ejection.Return(now)
+		e.comeBack(now, "reset by operator")
 	default:
 		return &messages.Error{Code: messages.CodeInvalidRequest, Service: e.service.name, Endpoint: e.id, Words: "unknown order " + string(o.Verb)}
 	}

@@ -45,6 +45,7 @@ type checkResult struct {
 	at      time.Duration
 	ok      bool
 	latency time.Duration
+	outcome messages.Outcome // of one that was not good
 	words   string
 }
 
@@ -181,6 +182,7 @@ func (s *System) probe(ctx context.Context, check checkFunc, timeout time.Durati
 	r.latency = r.at - begin
 	if err != nil {
 		r.words = transport.Words(err)
+		r.outcome, _ = transport.Classify(err)
 		if context.Cause(ctx) == context.DeadlineExceeded {
 			r.words = fmt.Sprintf("no answer in %v", timeout)
 		}

@@ -45,6 +45,13 @@ func (e *endpoint) report(history int) endpointReport {
 	if e.cooling > now {
 		s.CoolingUntil = clock.wall(e.cooling)
 	}
+	if e.ejected {
+		s.EjectedUntil, s.EjectedReason = clock.wall(e.ejection.Until()), e.ejection.Reason()
+	}
+	if since := v.status.Warming; since > 0 {
+		s.WarmingUntil = clock.wall(since + e.settings.config.SlowStart.Window)
+	}
+	s.Limit = max(e.concurrency(), 0)
 	s.Inflight, s.Latency, s.LastError = e.inflight, e.load.Average(), e.lastError
 	c := &e.counters
 	s.Attempts, s.Failures, s.Timeouts, s.Refusals = c.attempts, c.failures, c.timeouts, c.refusals
@@ -124,6 +131,7 @@ func (s *Service) Status() messages.ServiceStatus {
 	}
 	set := cell.settings.Load()
 	out.Strategy, out.Metadata, out.Draining = strategyName(set.config.Strategy), set.given.Metadata, cell.draining.Load()
+	out.Panic = cell.panicking.Load()
 	reports, list := s.reports(0)
 	out.Stats = s.sum(reports, list)
 	for _, r := range reports {
@@ -159,7 +167,7 @@ func (s *Service) sum(reports []endpointReport, list cellList) messages.ServiceS
 	st := messages.ServiceStats{
 		Requests: list.requests, Succeeded: total.succeeded, Failed: total.failed, Canceled: total.canceled,
 		Attempts: total.attempts, Retries: total.retries, Failovers: total.failovers, Recoveries: total.recovered,
-		Refusals: list.refused,
+		Hedges: total.hedges, Refusals: list.refused,
 	}
 	if cell := s.cell.Load(); cell != nil {
 		st.Fallbacks = cell.fallbacks.Load()
@@ -183,6 +191,7 @@ func (c *counters) add(o *counters) {
 	c.refusals += o.refusals
 	c.retries += o.retries
 	c.failovers += o.failovers
+	c.hedges += o.hedges
 	c.succeeded += o.succeeded
 	c.failed += o.failed
 	c.canceled += o.canceled

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,12 +25,41 @@ const responseMax = 64 << 20
 
 // Request sends a message to the service and returns the answer. When the last
 // attempt got an answer that counts as a failure, both response and error are
-// there. A configured fallback answers in place of an error.
+// there. A configured fallback answers in place of an error, and a cache where it
+// has the answer: the body may then be others' too and must not be changed.
 func (s *Service) Request(ctx context.Context, m *messages.Request) (*messages.Response, error) {
 	if err := checkRequest(m); err != nil {
 		err.Service = s.name
 		return nil, err
 	}
+	return s.request(ctx, m, nil)
+}
+
+// request answers from the cache, by the endpoints, or by a fallback.
+func (s *Service) request(ctx context.Context, m *messages.Request, opts []CallOption) (resp *messages.Response, err error) {
+	cell := s.cell.Load()
+	if cell == nil {
+		return nil, s.missing()
+	}
+	if c := cell.cache.Load(); c != nil {
+		resp, err = c.Do(ctx, m, method(m), func(ctx context.Context, m *messages.Request) (*messages.Response, error) {
+			return s.send(ctx, m, opts)
+		})
+	} else {
+		resp, err = s.send(ctx, m, opts)
+	}
+	if err == nil {
+		return resp, nil
+	}
+	fallback, failed := cell.fallBack(ctx, m, err)
+	if fallback != nil {
+		return fallback, nil
+	}
+	return resp, failed
+}
+
+// send asks the endpoints.
+func (s *Service) send(ctx context.Context, m *messages.Request, opts []CallOption) (*messages.Response, error) {
 	var c call
 	c.method = method(m)
 	opt := CallOption{key: m.Key, timeout: m.Timeout}
@@ -43,26 +72,45 @@ func (s *Service) Request(ctx context.Context, m *messages.Request) (*messages.R
 			opt.timeout = left
 		}
 	}
+	for i := range opts {
+		opt.merge(&opts[i])
+	}
 	c.begin(ctx, s, []CallOption{opt})
-	c.once = !m.Idempotent && !retry.Idempotent(c.method) && m.Header.Get(messages.HeaderIdempotencyKey) == ""
+	c.repeatable(m.Idempotent || m.Header.Get(messages.HeaderIdempotencyKey) != "")
+	c.hedgeable()
 	var resp *messages.Response
 	var err error
 	for c.next() {
-		resp, err = c.exchange(m)
+		if c.hedges {
+			resp, err = hedged(&c, func(c *call) (*messages.Response, error) { return c.exchange(m) })
+		} else {
+			resp, err = c.exchange(m)
+		}
 	}
 	if err == nil && c.succeeded() {
 		resp.Attempts = append(c.attempts, messages.Attempt{Endpoint: resp.Endpoint, Status: resp.Status})
 		return resp, nil
 	}
-	fallback, failed := c.fallBack(ctx, m, c.failure(err))
-	if fallback != nil {
-		return fallback, nil
-	}
+	failed := c.failure(err)
 	if resp != nil {
 		resp.Attempts = c.attempts
 		errors.As(failed, &resp.Err)
 	}
 	return resp, failed
+}
+
+// repeatable works out whether a request by method may be repeated, marked being what
+// it says of itself, and refuses one of a method that the service does not take.
+func (c *call) repeatable(marked bool) {
+	if c.err != nil {
+		return
+	}
+	config := &c.set.config
+	c.once = c.options.notIdempotent || config.NotIdempotent || !marked && !retry.Idempotent(c.method)
+	if len(config.Methods) > 0 && !slices.Contains(config.Methods, c.method) {
+		c.err = &messages.Error{Code: messages.CodeInvalidRequest, Service: c.cell.name,
+			Words: fmt.Sprintf("method %.32s is not taken: only %s", c.method, strings.Join(config.Methods, ", "))}
+	}
 }
 
 func method(m *messages.Request) string {
@@ -197,7 +245,7 @@ func (c *call) read(resp *http.Response) (*messages.Response, error) {
 // sees nothing of it yet, so that what would be patience with a stream is only a
 // late retry here.
 func (c *call) readIdle() time.Duration {
-	idle, attempt := limit(c.set.config.IdleTimeout), limit(c.set.config.AttemptTimeout)
+	idle, attempt := bound(c.set.config.IdleTimeout), bound(c.set.config.AttemptTimeout)
 	if attempt > 0 && (idle == 0 || attempt < idle) {
 		return attempt
 	}
@@ -224,42 +272,6 @@ func (c *call) handle(h Handler, m *messages.Request) (resp *messages.Response, 
 		header = http.Header(out.Header)
 	}
 	c.end(nil, out.Status, header)
-	return &out, nil
-}
-
-// fallBack answers in place of an error, or returns the error that stays.
-func (c *call) fallBack(ctx context.Context, m *messages.Request, cause error) (*messages.Response, error) {
-	if c.set == nil || errors.Is(cause, context.Canceled) {
-		return nil, cause
-	}
-	var resp *messages.Response
-	if hook := c.set.config.Hooks.Fallback; hook != nil {
-		var err error
-		if perr := guard("Fallback", func() error { resp, err = hook(ctx, m, cause); return nil }); perr != nil {
-			return nil, &messages.Error{Code: messages.CodeInternal, Service: c.cell.name, Words: perr.Error(), Err: cause}
-		}
-		if err != nil {
-			c.cell.sys.logger.Error("fallback failed", "service", c.cell.name, "error", err)
-			resp = nil
-		}
-	}
-	if f := c.set.config.Fallback; resp == nil && f != nil {
-		resp = &messages.Response{Status: f.Status, Body: []byte(f.Body), Header: messages.Header{}}
-		for k, v := range f.Headers {
-			resp.Header.Set(http.CanonicalHeaderKey(k), v)
-		}
-	}
-	if resp == nil {
-		return nil, cause
-	}
-	out := *resp // the hook may return the same one again and again
-	out.Header = maps.Clone(resp.Header)
-	if out.Status == 0 {
-		out.Status = http.StatusOK
-	}
-	out.Fallback, out.Attempts = true, c.attempts
-	c.cell.fallbacks.Add(1)
-	c.spanEvent("fallback", "%v", cause)
 	return &out, nil
 }
 

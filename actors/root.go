@@ -121,6 +121,7 @@ func (r *root) remove(c actor.Context, name string) error {
 	r.order = slices.DeleteFunc(r.order, func(n string) bool { return n == name })
 	r.sys.Service(name).cell.Store(nil)
 	run.cell.removed.Store(true)
+	run.cell.closeCache()
 	run.cell.emit(r.sys.clock.now(), messages.KindServiceRemoved, "", messages.Cause{Words: "removed"})
 	if run.pid != nil {
 		r.leaving[run.pid.Id] = true

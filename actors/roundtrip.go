@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/understudy-go/understudy/actors/retry"
 	"github.com/understudy-go/understudy/actors/transport"
 	"github.com/understudy-go/understudy/messages"
 )
@@ -52,6 +51,9 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if service == nil {
 		return rt.base.RoundTrip(req)
 	}
+	if service.keeps(req) {
+		return service.roundTripKept(req, rt.opts)
+	}
 	body := replay{req: req}
 	defer body.close()
 	var c call
@@ -60,17 +62,30 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.method = http.MethodGet
 	}
 	c.begin(req.Context(), service, rt.opts)
-	c.once = c.options.notIdempotent || !retry.Idempotent(c.method) && req.Header.Get(messages.HeaderIdempotencyKey) == ""
+	c.repeatable(req.Header.Get(messages.HeaderIdempotencyKey) != "")
 	var resp *http.Response
 	var err error
+	if req.Body == nil || req.Body == http.NoBody || req.GetBody != nil {
+		c.hedgeable()
+	}
 	for c.next() {
-		resp, err = c.roundTrip(req, &body)
+		if c.hedges {
+			resp, err = hedged(&c, func(c *call) (*http.Response, error) { return c.roundTrip(req, &body) })
+		} else {
+			resp, err = c.roundTrip(req, &body)
+		}
 	}
 	if err == nil && c.succeeded() {
 		return resp, nil
 	}
-	m := &messages.Request{Service: service.name, Method: c.method, Path: req.URL.RequestURI(), Header: messages.Header(req.Header)}
-	f, failed := c.fallBack(req.Context(), m, c.failure(err))
+	if c.cell == nil {
+		return nil, c.failure(err)
+	}
+	var f *messages.Response
+	failed := c.failure(err)
+	if c.cell.fallsBack() {
+		f, failed = c.cell.fallBack(req.Context(), asMessage(service, req, c.options.key), failed)
+	}
 	if f == nil && resp != nil && handOn(resp, failed) {
 		return resp, nil
 	}
@@ -81,6 +96,44 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		return httpResponse(f, req), nil
 	}
 	return nil, failed
+}
+
+// asMessage is the request as a message, with its body where that can be had again.
+func asMessage(s *Service, req *http.Request, key string) *messages.Request {
+	m := &messages.Request{Service: s.name, Method: req.Method, Path: req.URL.RequestURI(), Header: messages.Header(req.Header), Key: key}
+	if req.GetBody == nil {
+		return m
+	}
+	if body, err := req.GetBody(); err == nil {
+		m.Body, _ = io.ReadAll(io.LimitReader(body, responseMax))
+		_ = body.Close()
+	}
+	return m
+}
+
+// keeps reports whether the answer goes through the service's cache. It is then read
+// into memory before anybody sees it.
+func (s *Service) keeps(req *http.Request) bool {
+	cell := s.cell.Load()
+	return cell != nil && cell.cache.Load() != nil && (req.Body == nil || req.Body == http.NoBody) &&
+		(req.Method == "" || req.Method == http.MethodGet || req.Method == http.MethodHead)
+}
+
+// roundTripKept answers a request by the service's cache.
+func (s *Service) roundTripKept(req *http.Request, opts []CallOption) (*http.Response, error) {
+	m := asMessage(s, req, "")
+	if m.Method == "" {
+		m.Method = http.MethodGet
+	}
+	resp, err := s.request(req.Context(), m, opts)
+	if resp == nil {
+		return nil, err
+	}
+	out := httpResponse(resp, req)
+	if err != nil && !handOn(out, err) {
+		return nil, err
+	}
+	return out, nil
 }
 
 // handOn reports whether the last attempt's answer stands for the error: that is
@@ -206,7 +259,12 @@ func httpResponse(m *messages.Response, req *http.Request) *http.Response {
 	if h == nil {
 		h = http.Header{}
 	}
-	h.Set(messages.HeaderFallback, "true")
+	if m.Fallback {
+		h.Set(messages.HeaderFallback, "true")
+	}
+	if m.Cache != "" {
+		h.Set(messages.HeaderCache, string(m.Cache))
+	}
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", m.Status, http.StatusText(m.Status)), StatusCode: m.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h, Body: io.NopCloser(bytes.NewReader(m.Body)), ContentLength: int64(len(m.Body)), Request: req,

@@ -65,7 +65,7 @@ func (t Target) Metadata(key string) string { return t.t.endpoint.Metadata[key] 
 
 func newTarget(e Endpoint, set *settings) (*target, error) {
 	t := &target{endpoint: e}
-	if e.URL == "" {
+	if !e.isHTTP() {
 		return t, nil
 	}
 	client, err := set.http.Client(e.URL)
@@ -83,6 +83,9 @@ func checkSettings(service string, c ServiceConfig) (*settings, error) {
 			code = messages.CodeInvalidStrategy
 		}
 		return nil, &messages.Error{Code: code, Service: service, Words: "invalid configuration", Err: err}
+	}
+	if f := c.Fallback; f != nil && f.Service == service {
+		return nil, &messages.Error{Code: messages.CodeInvalidConfig, Service: service, Words: "fallback.service: the service falls back to itself"}
 	}
 	set, err := newSettings(c)
 	if err != nil {
@@ -135,7 +138,7 @@ func (s *serviceCell) seed(set *settings) error {
 
 // Register adds an endpoint. Its id must be free: CONFLICT, "already registered".
 func (s *Service) Register(e Endpoint) error {
-	if err := e.Validate(); err != nil {
+	if err := e.validate(s.opens()); err != nil {
 		return &messages.Error{Code: messages.CodeInvalidConfig, Service: s.name, Endpoint: e.ID, Err: err}
 	}
 	return s.change(&change{register: &e})
@@ -144,10 +147,16 @@ func (s *Service) Register(e Endpoint) error {
 // Update replaces an endpoint of the same id. It is never out of the list
 // meanwhile. Under the same URL it keeps its state; a new URL is a new endpoint.
 func (s *Service) Update(e Endpoint) error {
-	if err := e.Validate(); err != nil {
+	if err := e.validate(s.opens()); err != nil {
 		return &messages.Error{Code: messages.CodeInvalidConfig, Service: s.name, Endpoint: e.ID, Err: err}
 	}
 	return s.change(&change{register: &e, update: true})
+}
+
+// opens reports whether the service has the hook Open.
+func (s *Service) opens() bool {
+	cell := s.cell.Load()
+	return cell != nil && cell.settings.Load().config.Hooks.Open != nil
 }
 
 // Deregister takes an endpoint off the list; what it has in flight goes on for
@@ -393,5 +402,6 @@ func redactURL(raw string) string {
 		return ""
 	}
 	u.User = nil
+	u.RawQuery = "" // a database's may have a password
 	return u.String()
 }

@@ -107,7 +107,7 @@ func (c *call) stream(resp *http.Response, j judgement, r result) {
 		h.own.headArrived()
 		cancel = func() { h.own.cancel(errIdle) }
 	}
-	idle := limit(h.set.config.IdleTimeout)
+	idle := bound(h.set.config.IdleTimeout)
 	c.target.t.client.Stream(resp, idle, cancel, func(err error) {
 		r.ended = h.cell.sys.clock.now()
 		if err != nil {

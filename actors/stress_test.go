@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actors/balance"
+	"github.com/understudy-go/understudy/actors/limit"
 	"github.com/understudy-go/understudy/actors/retry"
 )
 
 // Whatever callers, operators, changes of the list and panics do to each other:
 // every request is counted once and ends once, and every lease comes back.
 func TestEveryRequestEndsOnceWhateverHappens(t *testing.T) {
-	c := ServiceConfig{Endpoints: endpoints(5), AttemptTimeout: 5 * time.Millisecond, Timeout: 30 * time.Millisecond, Concurrency: 8}
+	c := ServiceConfig{Endpoints: endpoints(5), AttemptTimeout: 5 * time.Millisecond, Timeout: 30 * time.Millisecond, Concurrency: limit.ConcurrencyConfig{Max: 8}}
 	c.Retry = retry.Config{MaxAttempts: 3, Backoff: retry.Backoff{Initial: time.Millisecond}}
 	c.Breaker.OpenTimeout = 10 * time.Millisecond
 	picks := 0

@@ -21,6 +21,8 @@ type supervisorState struct {
 	retired             map[string]*endpointCell // taken out, still draining
 	balancer            *balance.Balancer
 	budget              *retry.Budget
+	admission           admission
+	sweep               sweep
 	refusal             *messages.Error // why nobody can be picked; nil: look again
 	until               time.Duration   // when that reason is over, 0: when something changes
 	outageIn, outageOut bool            // half of the others are out, for who is eligible and who is not
@@ -82,6 +84,10 @@ func (s *supervisor) Receive(c actor.Context) {
 		s.acquire((*lease)(m))
 	case *endpointChanged:
 		s.changed(m)
+	case *sampled:
+		s.sampled(m)
+	case *outlying:
+		s.outlying(m)
 	case *requestOver:
 		s.requestOver(m.end)
 	case *messages.Request:
@@ -92,7 +98,10 @@ func (s *supervisor) Receive(c actor.Context) {
 		m.reply <- s.change(c, m)
 	case *endpointDrained:
 		s.drained(c, m)
+	case *slotFree:
+		s.letOut()
 	case *retireAll:
+		s.turnAwayWaiting()
 		s.relist(nil)
 		s.stopIfDone(c)
 	case *unpark:
@@ -108,19 +117,25 @@ func (s *supervisor) Receive(c actor.Context) {
 
 // acquire picks an endpoint and forwards.
 func (s *supervisor) acquire(l *lease) {
-	if l.refusals == 0 && !s.welcome(l) {
+	if l.refusals == 0 && !(s.welcome(l) && (s.admission.rate == nil || l.only || s.admit(l))) {
 		return
 	}
+	s.place(l)
+}
+
+// place picks an endpoint for an acquisition that may go out, and forwards it.
+func (s *supervisor) place(l *lease) {
 	if l.refusals >= maxRefusals {
-		s.refuse(l, s.busy())
+		s.notPlaced(l, s.busy())
 		return
 	}
 	i, err := s.pick(l)
 	if err != nil {
-		s.refuse(l, err)
+		s.notPlaced(l, err)
 		return
 	}
 	cell := s.cells[i]
+	l.reserve = s.balancer.Reserve(i)
 	if l.only {
 		l.cell, l.target = cell, cell.target.Load()
 		l.answer()
@@ -128,6 +143,14 @@ func (s *supervisor) acquire(l *lease) {
 	}
 	// What is left of this run goes along: a caller is never drafted for more.
 	cell.mailbox.Post((*Acquire)(l), s.mailbox.Left())
+}
+
+// notPlaced refuses an acquisition that the rate limit had let out.
+func (s *supervisor) notPlaced(l *lease, err *messages.Error) {
+	if s.admission.rate != nil && !l.only {
+		s.admission.rate.GiveBack(s.latest)
+	}
+	s.refuse(l, err)
 }
 
 // welcome counts an acquisition that is new here, and asks the retry budget.
@@ -155,6 +178,9 @@ func (s *supervisor) count(l *lease) {
 	l.welcomed = true
 	s.requests++
 	s.budget.Request(s.latest)
+	if s.latest >= s.sweep.next || s.sweep.asked < len(s.cells) {
+		s.advanceSweep()
+	}
 	if quiet := s.latest - time.Duration(s.traffic.Load()); quiet >= time.Second {
 		s.traffic.Store(int64(s.latest))
 		s.trafficBack(quiet)
@@ -185,6 +211,9 @@ func (s *supervisor) pick(l *lease) (i int, err *messages.Error) {
 	}
 	switch {
 	case perr == balance.ErrNobody:
+		if i, ok := s.due(l); ok {
+			return i, nil
+		}
 		return 0, s.nobody()
 	case perr != nil:
 		return 0, s.unable(perr)
@@ -227,9 +256,10 @@ func (s *supervisor) settle(cell *endpointCell) {
 	s.refusal = nil
 	status := cell.seen.status
 	if cell.parked {
-		status.Eligible, status.TrialDue = false, false
+		status.Eligible, status.TrialDue, status.LastResort = false, false, false
 	}
 	s.balancer.SetStatus(cell.index, status)
+	s.tellPanic()
 	s.tellOutage(cell)
 }
 
@@ -267,6 +297,18 @@ func (s *supervisor) tell(c *endpointCell) {
 		c.outage = on
 		c.mailbox.Post(&setOutage{on}, nil)
 	}
+}
+
+// due looks for an endpoint that is out only until a moment that has come: it will
+// say so itself, but a caller that was told when to come back may be faster.
+func (s *supervisor) due(l *lease) (int, bool) {
+	for i, c := range s.cells {
+		v := c.seen
+		if v.until > 0 && v.until <= l.at && v.status.Ready && !v.sick && !c.parked && !contains(l.tried, c.id) {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // nobody says why no endpoint can be picked, and remembers it until something changes.

@@ -197,6 +197,7 @@ func (s *System) Close() error {
 		return &messages.Error{Code: messages.CodeTimeout, Words: fmt.Sprintf("actors did not stop in %v", closeTimeout)}
 	}
 	for _, service := range cells { // their actors have stopped: the cells are ours
+		service.closeCache()
 		for _, cell := range service.supervisor.cells {
 			s.closeTarget(cell.target.Load(), cell.opened.take())
 		}

@@ -65,10 +65,14 @@ func (c *call) endSpan(j *judgement, r *result, status int) {
 
 // spanEvent notes on the caller's span what happened between two attempts.
 func (c *call) spanEvent(name, format string, a ...any) {
-	if c.cell.sys.tracer == nil {
+	c.cell.sys.spanEvent(c.ctx, name, format, a...)
+}
+
+func (s *System) spanEvent(ctx context.Context, name, format string, a ...any) {
+	if s.tracer == nil {
 		return
 	}
-	if span := trace.SpanFromContext(c.ctx); span.IsRecording() {
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.AddEvent(name, trace.WithAttributes(attribute.String("understudy.reason", fmt.Sprintf(format, a...))))
 	}
 }

@@ -23,7 +23,7 @@ func TestOverloadIsSaidAtOnce(t *testing.T) {
 		<-leave
 		return &messages.Response{}, nil
 	})
-	c.Concurrency, c.AttemptTimeout, c.Timeout = actors.Off, actors.Off, actors.Off
+	c.Concurrency.Max, c.AttemptTimeout, c.Timeout = actors.Off, actors.Off, actors.Off
 	n := startNode(t, services{"orders": c})
 	answers, err := n.caller.SubscribeSync("answers")
 	noError(t, err)

@@ -103,7 +103,7 @@ func readReply(service string, msg *nats.Msg) (*messages.Response, error) {
 		failed.Endpoint = endpoint
 	}
 	resp := &messages.Response{Status: status, Header: messages.Header{}, Body: msg.Data, Endpoint: endpoint,
-		Fallback: msg.Header.Get(messages.HeaderFallback) == "true", Err: failed}
+		Fallback: msg.Header.Get(messages.HeaderFallback) == "true", Cache: messages.Cache(msg.Header.Get(messages.HeaderCache)), Err: failed}
 	for name, values := range msg.Header {
 		if !hasPrefixFold(name, ownPrefix) && !hasPrefixFold(name, natsPrefix) {
 			resp.Header[name] = values

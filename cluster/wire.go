@@ -170,6 +170,9 @@ func answerHeader(resp *messages.Response) nats.Header {
 	if resp.Fallback {
 		h[messages.HeaderFallback] = []string{"true"}
 	}
+	if resp.Cache != "" {
+		h[messages.HeaderCache] = []string{string(resp.Cache)}
+	}
 	return h
 }
 

@@ -62,6 +62,7 @@ func (l *loading) check(f *File, root *node) {
 		service.checkService(c)
 		service.warn(c)
 	}
+	services.checkFallbacks(f.Services)
 }
 
 func (s section) checkService(c actors.ServiceConfig) {

@@ -83,7 +83,7 @@ func TestWhatIsWrongWithAVariableNamesIt(t *testing.T) {
 		"SERVICES__ORDERS__BREAKER=[]":          v + "SERVICES__ORDERS__BREAKER: services.orders.breaker: is a list, needs a mapping of keys",
 		"SERVICES__ORDERS__RETRY__JITTER=x":     v + "SERVICES__ORDERS__RETRY__JITTER: services.orders.retry.jitter: \"x\" is not full, none or a duration such as 500ms",
 		"SERVICES__ORDERS__RETRY__JITTER__X=x":  v + "SERVICES__ORDERS__RETRY__JITTER__X: services.orders.retry.jitter.x: unknown key, services.orders.retry.jitter is a single value",
-		"SERVICES__ORDERS__CONCURRENCY=0":       v + "SERVICES__ORDERS__CONCURRENCY: services.orders.concurrency: 0 means nothing here, leave the key out for the default of 1024, or write off",
+		"SERVICES__ORDERS__CONCURRENCY=0":       v + "SERVICES__ORDERS__CONCURRENCY: services.orders.concurrency.max: 0 means nothing here, leave the key out for the default of 1024, or write off",
 		"NODE__NAME=a b":                        v + "NODE__NAME: node.name: name \"a b\" has ' ': only letters, digits, \"_\" and \"-\" are allowed",
 		"NODE__TLS__CA=x":                       v + "NODE__TLS__CA: node.tls: unknown key",
 		"=x":                                    v + ": unknown key",
@@ -166,7 +166,7 @@ func TestVariablesInValues(t *testing.T) {
 		c := orders(t, "\n    metadata:\n      k: "+text+"\n", env...)
 		require.Equal(t, want, c.Metadata["k"], text)
 	}
-	require.Equal(t, 3, orders(t, "{concurrency: \"${N}\"}", env...).Concurrency)
+	require.Equal(t, 3, orders(t, "{concurrency: \"${N}\"}", env...).Concurrency.Max)
 	require.Zero(t, orders(t, "\n    timeout: ${EMPTY}", env...).Timeout, "what a variable left empty was not given")
 	require.Zero(t, orders(t, "{timeout: '${NONE:-}'}", "NONE=1s", "NONE=").Timeout, "the last of two counts")
 	require.Equal(t, "inside {…} and […] put ${VAR} in quotes", mistake(t, "services: {orders: {timeout: ${N}}}", env...).Hint)

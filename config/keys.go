@@ -8,7 +8,11 @@ import (
 	"github.com/understudy-go/understudy/actors"
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/breaker"
+	"github.com/understudy-go/understudy/actors/cache"
 	"github.com/understudy-go/understudy/actors/health"
+	"github.com/understudy-go/understudy/actors/hedge"
+	"github.com/understudy-go/understudy/actors/limit"
+	"github.com/understudy-go/understudy/actors/outlier"
 	"github.com/understudy-go/understudy/actors/retry"
 	"github.com/understudy-go/understudy/cluster/embedded"
 )
@@ -65,6 +69,13 @@ var shorthands = map[reflect.Type]shorthand{
 	reflect.TypeFor[retry.Config]():       {off: "max_attempts", offText: "1"},
 	reflect.TypeFor[retry.BudgetConfig](): {off: "ratio", offText: "off"},
 	reflect.TypeFor[health.Config]():      {offEmpty: true},
+
+	reflect.TypeFor[outlier.Config]():          {off: "disabled", offText: "true"},
+	reflect.TypeFor[balance.SlowStart]():       {key: "window", off: "window", offText: "off"},
+	reflect.TypeFor[limit.ConcurrencyConfig](): {key: "max", off: "max", offText: "off"},
+	reflect.TypeFor[limit.RateConfig]():        {key: "limit", offEmpty: true},
+	reflect.TypeFor[hedge.Config]():            {key: "delay"},
+	reflect.TypeFor[cache.Config]():            {key: "ttl"},
 }
 
 // alternatives names for a key the keys that displace it when they stand in an
@@ -88,7 +99,7 @@ var alternatives = map[reflect.Type]map[string][]string{
 // ratio reports whether a key is a share, which is shown as a percentage.
 func ratio(path string) bool {
 	switch path[strings.LastIndexByte(path, '.')+1:] {
-	case "failure_rate", "slow_call_rate", "ratio", "jitter", "spill_threshold":
+	case "failure_rate", "slow_call_rate", "ratio", "jitter", "spill_threshold", "failure_percentage", "max_ejected", "min_weight", "quantile":
 		return true
 	}
 	return false

@@ -35,7 +35,7 @@ func TestDurations(t *testing.T) {
 
 func TestNumbersAndSizes(t *testing.T) {
 	for text, want := range map[string]int{"7": 7, "'7'": 7, "+7": 7, "010": 10, "off": -1} {
-		require.Equal(t, want, orders(t, "{concurrency: "+text+"}").Concurrency, text)
+		require.Equal(t, want, orders(t, "{concurrency: "+text+"}").Concurrency.Max, text)
 	}
 	for text, want := range map[string]int64{"1048576": 1 << 20, "64MiB": 64 << 20, "64 MiB": 64 << 20, "2GB": 2e9, "1TiB": 1 << 40} {
 		require.Equal(t, want, mustLoad(t, "nats: {embedded: {max_store: "+text+"}}").NATS.Embedded.MaxStore, text)

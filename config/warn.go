@@ -19,6 +19,7 @@ func (s section) warn(c actors.ServiceConfig) {
 	s.warnWeights(c)
 	s.warnURLs(c)
 	s.warnTime(c.WithDefaults())
+	s.warnContradictions(c)
 }
 
 // warning is about the first of the keys that was written, or the whole section.

@@ -131,7 +131,7 @@ func (e *Error) Error() string {
 		}
 	}
 	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+		b.WriteString(": " + strings.TrimPrefix(e.Err.Error(), e.Code.words()+": ")) // once is enough
 	}
 	if e.RetryAfter > 0 {
 		b.WriteString(", retry after " + roundWait(e.RetryAfter).String())

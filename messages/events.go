@@ -12,6 +12,8 @@ const (
 	KindEndpointDown       Kind = "endpoint_down"       // health turned unhealthy
 	KindEndpointUp         Kind = "endpoint_up"         // health turned healthy again
 	KindEndpointDegraded   Kind = "endpoint_degraded"
+	KindEndpointEjected    Kind = "endpoint_ejected"  // by outlier detection
+	KindEndpointReturned   Kind = "endpoint_returned" // its ejection is over
 	KindEndpointSuspected  Kind = "endpoint_suspected"
 	KindSuspicionCleared   Kind = "suspicion_cleared"
 	KindCircuitOpened      Kind = "circuit_open"
@@ -20,6 +22,7 @@ const (
 	KindFailover           Kind = "failover" // an attempt on another endpoint than the one before
 	KindRecovery           Kind = "recovery" // a request that failed at first and succeeded in the end
 	KindRetry              Kind = "retry"
+	KindHedge              Kind = "hedge" // an attempt beside one that takes long
 	KindTimeout            Kind = "timeout"
 	KindCooldown           Kind = "cooldown" // the endpoint asked for a pause
 	KindEndpointRegistered Kind = "endpoint_registered"
@@ -27,6 +30,8 @@ const (
 	KindEndpointRemoved    Kind = "endpoint_removed"
 	KindEndpointParked     Kind = "endpoint_parked" // its actor panicked again and again
 	KindActorRestarted     Kind = "actor_restarted"
+	KindPanicStarted       Kind = "panic_started" // too few are well: health and ejections are ignored
+	KindPanicEnded         Kind = "panic_ended"
 	KindAdminChanged       Kind = "admin_changed" // drain, ready, maint, forced breaker
 	KindServiceAdded       Kind = "service_added"
 	KindServiceConfigured  Kind = "service_configured"

@@ -30,6 +30,7 @@ type ServiceStatus struct {
 	Strategy  string            `json:"strategy"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
 	Draining  bool              `json:"draining,omitempty"`
+	Panic     bool              `json:"panic,omitempty"` // health and ejections are ignored
 	Stats     ServiceStats      `json:"stats"`
 	Endpoints []EndpointStatus  `json:"endpoints"`
 }
@@ -45,6 +46,7 @@ type ServiceStats struct {
 	Retries     uint64        `json:"retries"`
 	Failovers   uint64        `json:"failovers"`  // attempts on another endpoint than the one before
 	Recoveries  uint64        `json:"recoveries"` // requests that failed at first and succeeded in the end
+	Hedges      uint64        `json:"hedges"`     // attempts beside one that took long
 	Refusals    uint64        `json:"refusals"`   // acquisitions that no endpoint granted
 	Fallbacks   uint64        `json:"fallbacks"`
 	AverageTime time.Duration `json:"average_ns"` // of attempts that were made, refusals left out
@@ -71,8 +73,12 @@ type EndpointStatus struct {
 	BreakerReason string            `json:"breaker_reason,omitempty"`
 	Suspect       bool              `json:"suspect,omitempty"`
 	CoolingUntil  time.Time         `json:"cooling_until,omitzero"`
+	EjectedUntil  time.Time         `json:"ejected_until,omitzero"` // by outlier detection
+	EjectedReason string            `json:"ejected_reason,omitempty"`
+	WarmingUntil  time.Time         `json:"warming_until,omitzero"` // slow start
 	Inflight      int               `json:"inflight"`
-	Latency       time.Duration     `json:"latency_ns"` // peak EWMA
+	Limit         int               `json:"limit,omitempty"` // of those in flight; 0: none
+	Latency       time.Duration     `json:"latency_ns"`      // peak EWMA
 	Attempts      uint64            `json:"attempts"`
 	Failures      uint64            `json:"failures"`
 	Timeouts      uint64            `json:"timeouts"`

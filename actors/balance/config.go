@@ -44,7 +44,7 @@ type Config struct {
 	// eligible are too few: panic mode then picks the last resort too, as an equal of
 	// the others. Above 0, at most 1; zero: last_resort, only when nobody is eligible;
 	// -1: off, never.
-	PanicThreshold float64 `yaml:"panic_threshold"`
+	PanicThreshold float64 `yaml:"-"`
 
 	// SlowStart is not part of the strategy in a file: it stands beside it.
 	SlowStart SlowStart `yaml:"-"`

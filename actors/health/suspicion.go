@@ -70,6 +70,17 @@ func (s *Suspicion) Failure(now time.Duration, o messages.Outcome) (raised bool)
 // suspicion.
 func (s *Suspicion) CheckFailed(now time.Duration) (raised bool) { return s.raise(now, byCheck) }
 
+// CheckOutcome takes what a failed check came to: whether it found a connection is
+// the latest evidence of whether one can be made. A timeout says neither.
+func (s *Suspicion) CheckOutcome(o messages.Outcome) {
+	switch o {
+	case messages.ConnectFailure:
+		s.unreachable = true
+	case messages.Failure, messages.Success:
+		s.unreachable = false
+	}
+}
+
 // raise is the only way to be suspect.
 func (s *Suspicion) raise(now time.Duration, why cause) (raised bool) {
 	raised = s.until == 0
@@ -140,8 +151,7 @@ func (s *Suspicion) Until() time.Duration { return s.until }
 func (s *Suspicion) Epoch() uint32 { return s.epoch }
 
 // Unreachable reports whether, by the latest evidence, no connection can be made:
-// panic mode leaves such an endpoint out. Time and bad checks, which may have had
-// an answer, do not change it.
+// panic mode leaves such an endpoint out. Time does not change it.
 func (s *Suspicion) Unreachable() bool { return s.unreachable }
 
 // Reason says in words what raised the suspicion; empty while there is none.

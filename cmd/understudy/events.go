@@ -113,11 +113,13 @@ func (e *following) show(w io.Writer, event *messages.Event) error {
 var kinds = []messages.Kind{
 	messages.KindHealthCheckFailed, messages.KindHealthCheckPassed,
 	messages.KindEndpointDown, messages.KindEndpointUp, messages.KindEndpointDegraded,
+	messages.KindEndpointEjected, messages.KindEndpointReturned,
 	messages.KindEndpointSuspected, messages.KindSuspicionCleared,
 	messages.KindCircuitOpened, messages.KindCircuitHalfOpened, messages.KindCircuitClosed,
-	messages.KindFailover, messages.KindRecovery, messages.KindRetry, messages.KindTimeout, messages.KindCooldown,
+	messages.KindFailover, messages.KindRecovery, messages.KindRetry, messages.KindHedge, messages.KindTimeout, messages.KindCooldown,
 	messages.KindEndpointRegistered, messages.KindEndpointUpdated, messages.KindEndpointRemoved,
 	messages.KindEndpointParked, messages.KindActorRestarted, messages.KindAdminChanged,
+	messages.KindPanicStarted, messages.KindPanicEnded,
 	messages.KindServiceAdded, messages.KindServiceConfigured, messages.KindServiceRemoved,
 	messages.KindConfigRejected, messages.KindEventsLost,
 }

@@ -30,6 +30,8 @@ func State(e *messages.EndpointStatus) (state, why string) {
 		state = "last choice"
 	case e.Rank == "degraded":
 		state = "degraded"
+	case !e.WarmingUntil.IsZero():
+		state = "warming up"
 	default:
 		state = "serving"
 	}
@@ -44,6 +46,9 @@ func State(e *messages.EndpointStatus) (state, why string) {
 	}
 	if !e.CoolingUntil.IsZero() {
 		add("asked for a pause until " + e.CoolingUntil.Local().Format(time.TimeOnly))
+	}
+	if !e.EjectedUntil.IsZero() {
+		add(reason("ejected", e.EjectedReason) + ", until " + e.EjectedUntil.Local().Format(time.TimeOnly))
 	}
 	return state, strings.Join(reasons, "; ")
 }

@@ -38,6 +38,9 @@ var keys = map[string]setter{
 	"weights":    numbers(func(c *understudy.ServiceConfig, e *understudy.Endpoint) *int { return &e.Weight }),
 	"priorities": numbers(func(c *understudy.ServiceConfig, e *understudy.Endpoint) *int { return &e.Priority }),
 
+	"panic_threshold": func(c *understudy.ServiceConfig, v string) error { return c.PanicThreshold.UnmarshalText([]byte(v)) },
+	"slow_start":      span(func(c *understudy.ServiceConfig) *time.Duration { return &c.SlowStart.Window }),
+
 	"timeout":         span(func(c *understudy.ServiceConfig) *time.Duration { return &c.Timeout }),
 	"attempt_timeout": span(func(c *understudy.ServiceConfig) *time.Duration { return &c.AttemptTimeout }),
 

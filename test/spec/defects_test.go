@@ -61,7 +61,7 @@ var refusals = map[string]func(t *testing.T, s *understudy.Service){
 	"draining":       func(t *testing.T, s *understudy.Service) { operate(t, s, "a", understudy.VerbDrain) },
 	"unhealthy": func(t *testing.T, s *understudy.Service) {
 		c := s.Config()
-		c.Health.Fall = 1
+		c.Health.Fall, c.PanicThreshold = 1, understudy.Off
 		c.Hooks.Check = func(context.Context, understudy.Target) error { return errBroken }
 		require.NoError(t, s.Configure(c))
 		_, err := s.CheckAll(t.Context())
@@ -69,7 +69,7 @@ var refusals = map[string]func(t *testing.T, s *understudy.Service){
 	},
 	"full": func(t *testing.T, s *understudy.Service) {
 		c := s.Config()
-		c.Concurrency = 1
+		c.Concurrency.Max = 1
 		require.NoError(t, s.Configure(c))
 		l, err := s.Acquire(t.Context())
 		require.NoError(t, err)

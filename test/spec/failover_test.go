@@ -62,7 +62,8 @@ func TestFailover18(t *testing.T) {
 // "19. Threshold 3: after 3 failed attempts an endpoint is untouched for 60 s, then
 // gets one trial."
 func TestFailover19(t *testing.T) {
-	c := understudy.ServiceConfig{Endpoints: named("a", "b"), Strategy: inOrder, Breaker: fixed(3, time.Minute)}
+	c := understudy.ServiceConfig{Endpoints: named("a", "b"), Strategy: inOrder, Breaker: fixed(3, time.Minute),
+		SlowStart: understudy.SlowStart{Window: understudy.Off}}
 	virtually(t, c, func(t *testing.T, s *understudy.Service) {
 		var b backend
 		b.set(broken, "a")
@@ -139,7 +140,7 @@ func TestFailover20(t *testing.T) {
 // "21. None eligible, panic off: `ALL_ENDPOINTS_DOWN`, which also is `NO_ENDPOINTS`,
 // "no healthy endpoints"; none registered: `NO_ENDPOINTS`."
 func TestFailover21(t *testing.T) {
-	c := understudy.ServiceConfig{Endpoints: named("a", "b"),
+	c := understudy.ServiceConfig{Endpoints: named("a", "b"), PanicThreshold: understudy.Off,
 		Hooks: understudy.Hooks{Check: func(context.Context, understudy.Target) error { return errBroken }}}
 	virtually(t, c, func(t *testing.T, s *understudy.Service) {
 		var b backend
