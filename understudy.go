@@ -70,6 +70,7 @@ type (
 	Pool        = httptransport.Pool
 	TLS         = httptransport.TLS
 
+	Attempt  = messages.Attempt
 	Request  = messages.Request
 	Response = messages.Response
 	Event    = messages.Event

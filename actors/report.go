@@ -171,6 +171,10 @@ func (s *Service) sum(reports []endpointReport, list cellList) messages.ServiceS
 	}
 	if cell := s.cell.Load(); cell != nil {
 		st.Fallbacks = cell.fallbacks.Load()
+		st.Cached = cell.cached.Load()
+		st.Requests += st.Cached + cell.uncached.Load()
+		st.Succeeded += st.Cached
+		st.Failed += cell.uncached.Load()
 	}
 	if total.answered > 0 {
 		st.AverageTime = total.spent / time.Duration(total.answered)

@@ -10,11 +10,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/understudy-go/understudy/actors/cache"
 	"github.com/understudy-go/understudy/actors/retry"
 	httptransport "github.com/understudy-go/understudy/actors/transport/http"
 	"github.com/understudy-go/understudy/messages"
@@ -42,7 +44,7 @@ func (s *Service) request(ctx context.Context, m *messages.Request, opts []CallO
 		return nil, s.missing()
 	}
 	if c := cell.cache.Load(); c != nil {
-		resp, err = c.Do(ctx, m, method(m), func(ctx context.Context, m *messages.Request) (*messages.Response, error) {
+		resp, err = cell.askCache(ctx, c, m, func(ctx context.Context, m *messages.Request) (*messages.Response, error) {
 			return s.send(ctx, m, opts)
 		})
 	} else {
@@ -56,6 +58,24 @@ func (s *Service) request(ctx context.Context, m *messages.Request, opts []CallO
 		return fallback, nil
 	}
 	return resp, failed
+}
+
+// askCache answers from the cache or by fetch, and counts what the endpoints do not
+// see: what was kept, and what another request asked for.
+func (s *serviceCell) askCache(ctx context.Context, c *cache.Cache, m *messages.Request, fetch cache.Fetch) (*messages.Response, error) {
+	var asked atomic.Bool // the fetch may run in a goroutine of its own
+	resp, err := c.Do(ctx, m, method(m), func(ctx context.Context, m *messages.Request) (*messages.Response, error) {
+		asked.Store(true)
+		return fetch(ctx, m)
+	})
+	switch {
+	case asked.Load(): // counted where it went
+	case err == nil:
+		s.cached.Add(1)
+	default:
+		s.uncached.Add(1)
+	}
+	return resp, err
 }
 
 // send asks the endpoints.
