@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"time"
 
 	"github.com/understudy-go/understudy/actors/limit"
@@ -44,6 +45,9 @@ func (s *supervisor) limitRate(c limit.RateConfig) {
 		a.rate.Configure(c, s.latest)
 	}
 	s.letOut()
+	if a.rate != nil {
+		s.turnOutLate()
+	}
 }
 
 // admit lets an acquisition out, or has it wait or come back later.
@@ -53,10 +57,19 @@ func (s *supervisor) admit(l *lease) bool {
 		s.adaptRate()
 	}
 	if len(a.waiting) == 0 && a.rate.Admit(s.latest) {
+		l.admitted = s.latest
 		return true
 	}
+	if s.removed.Load() {
+		s.refuse(l, s.gone())
+		return false
+	}
 	wait := a.rate.WaitFor(s.latest, len(a.waiting))
-	if c.Mode == limit.Reject || l.hedge || len(a.waiting) >= c.MaxWaiting || late(l, s.latest+wait) {
+	if len(a.waiting) >= c.MaxWaiting || s.late(l, wait) {
+		a.waiting = slices.DeleteFunc(a.waiting, func(l *lease) bool { return l.state.Load() == leaseAbandoned })
+		wait = a.rate.WaitFor(s.latest, len(a.waiting))
+	}
+	if c.Mode == limit.Reject || l.hedge || len(a.waiting) >= c.MaxWaiting || s.late(l, wait) {
 		s.refuse(l, s.limited(wait))
 		return false
 	}
@@ -73,8 +86,10 @@ func (s *supervisor) adaptRate() {
 	}
 }
 
-// late reports whether the lease's request has no time left at that moment.
-func late(l *lease, at time.Duration) bool { return l.deadline > 0 && at >= l.deadline }
+// late reports whether the lease's request has no time left after that wait.
+func (s *supervisor) late(l *lease, wait time.Duration) bool {
+	return l.deadline > 0 && wait >= l.deadline-s.latest
+}
 
 func (s *supervisor) limited(wait time.Duration) *messages.Error {
 	return &messages.Error{Code: messages.CodeRateLimited, Service: s.name, RetryAfter: max(wait, time.Millisecond),
@@ -94,14 +109,15 @@ func (s *supervisor) letOut() {
 		switch {
 		case l.state.Load() == leaseAbandoned:
 			continue
-		case late(l, s.latest):
-			s.refuse(l, s.limited(0))
+		case s.late(l, 0):
+			s.refuse(l, s.tooLate())
 			continue
 		case a.rate != nil && !a.rate.Admit(s.latest):
 			a.waiting = append(a.waiting[:0], a.waiting[n:]...)
 			s.awaitSlot()
 			return
 		}
+		l.admitted = s.latest
 		l.at = s.latest // its attempt begins now
 		s.place(l)
 	}
@@ -114,7 +130,7 @@ func (s *supervisor) turnOutLate() {
 	a := &s.admission
 	kept := a.waiting[:0]
 	for _, l := range a.waiting {
-		if wait := a.rate.WaitFor(s.latest, len(kept)); late(l, s.latest+wait) {
+		if wait := a.rate.WaitFor(s.latest, len(kept)); s.late(l, wait) {
 			s.refuse(l, s.limited(wait))
 		} else {
 			kept = append(kept, l)

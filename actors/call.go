@@ -32,8 +32,10 @@ func NotIdempotent() CallOption { return CallOption{notIdempotent: true} }
 
 // Hedged has the call ask a second endpoint beside the first, when that one has
 // taken longer than the service's hedge allows: its live 95th percentile, unless
-// configured otherwise. The function then runs twice at once; the first success is
-// the answer, and the other's context ends. Together with NotIdempotent it does nothing.
+// configured otherwise. The function then runs twice at once, the second time in
+// another goroutine; the first success is the answer, and the other's context ends.
+// What the function brings for nothing is let go, an *http.Response closed. Together
+// with NotIdempotent it does nothing.
 func Hedged() CallOption { return CallOption{hedged: true} }
 
 // Timeout shortens the service's timeout for this call. Zero and below change nothing.
@@ -51,6 +53,7 @@ type Report struct {
 	Attempts []messages.Attempt // the last one last
 	Duration time.Duration
 	Fallback bool // the answer is a fallback
+	Cached   bool // the answer is the cache's: no endpoint was asked for it
 }
 
 // call is one request on its way through acquire → attempt → outcome, as often
@@ -90,6 +93,7 @@ type call struct {
 	told     bool       // the attempt was reported at its head
 	hedges   bool       // a slow attempt may have another beside it, once
 	lost     bool       // the attempt beside this one was faster
+	spare    bool       // what the attempt brought is nobody's: another beside it answers
 	race     *race      // what this attempt shares with the one beside it; nil: there can be none
 	broken   error      // the classifier panicked: that ends the call
 	stopped  string     // why a further attempt was refused
@@ -202,7 +206,7 @@ func (c *call) ask(now time.Duration, fresh bool) *lease {
 	l.at, l.deadline, l.key = now, c.deadline, c.options.key
 	l.timeout = bound(c.set.config.AttemptTimeout)
 	if c.attempt > 1 {
-		l.retry, l.fresh, l.charge, l.previous = true, fresh, fresh && !c.unsent, c.previous
+		l.retry, l.fresh, l.charge, l.previous = true, fresh, fresh && (!c.unsent || c.race != nil), c.previous
 		l.hedge = c.race != nil // only the second one asks within it
 		l.tried = append(l.tried, c.tried...)
 	}
@@ -344,7 +348,8 @@ func (c *call) callerErr(now time.Duration) error {
 func (c *call) decide(now time.Duration, j *judgement, err error, status int) result {
 	beside := false
 	if c.race != nil {
-		c.lost, beside = c.race.finish(c, j.outcome == messages.Success || j.asGiven)
+		c.lost, beside = c.race.finish(c, j.outcome == messages.Success || j.asGiven || err == errPanicked)
+		c.spare = c.lost || beside
 		if c.lost {
 			*j = judgement{outcome: messages.Ignored, code: messages.CodeCanceled}
 			err = errOvertaken

@@ -41,7 +41,7 @@ type serviceCell struct {
 	panicking atomic.Bool
 	removed   atomic.Bool
 	crowd     atomic.Int32 // callers met lately: see makeWay
-	// load is what the endpoints share for the latency penalty.
+	// average is what the endpoints share for the latency penalty.
 	average   balance.Average
 	listening atomic.Bool // OnTransition has its goroutine
 	fallbacks atomic.Uint64
@@ -205,6 +205,7 @@ type endpointCell struct {
 	// The supervisor's alone.
 	index     int           // in its list
 	seen      endpointView  // what the endpoint last said
+	ejecting  bool          // it was told to leave, and has not said so yet
 	outage    bool          // it was told that half of the others are out
 	listed    bool          // it is on the list
 	drain     *drainOrder   // the newest

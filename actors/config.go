@@ -210,7 +210,8 @@ type Hooks struct {
 	Close func(any) error
 	// OnTransition hears the service's events, one at a time, in order, off the request path.
 	OnTransition func(messages.Event)
-	// OnAttempt hears of every attempt, in the caller's goroutine.
+	// OnAttempt hears of every attempt, in the caller's goroutine; of a hedge in that
+	// one's, so maybe at the same time, or after the call has returned.
 	OnAttempt func(messages.Attempt)
 }
 
@@ -329,8 +330,8 @@ func (c ServiceConfig) Validate() error {
 		add("retry.max_attempts: %d is above the bound of %d", c.Retry.MaxAttempts, AttemptsMax)
 	}
 	for i, m := range c.Methods {
-		if !httpguts.ValidHeaderFieldName(m) {
-			add("methods[%d]: %.32q is no HTTP method", i, m)
+		if !httpguts.ValidHeaderFieldName(m) || m != strings.ToUpper(m) {
+			add("methods[%d]: %.32q is no HTTP method: they are written in capitals, GET", i, m)
 		}
 	}
 	for i, r := range c.ErrorRules {

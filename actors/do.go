@@ -32,7 +32,8 @@ func Do[T any](ctx context.Context, s *Service, fn func(context.Context, Target)
 	}
 	for c.next() {
 		if c.hedges {
-			v, err = hedged(&c, func(c *call) (T, error) { return attempt(c, fn) })
+			run := func(c *call) (T, error) { return attempt(c, fn) }
+			v, err = hedged(&c, run, func() func(*call) (T, error) { return run })
 		} else {
 			v, err = attempt(&c, fn)
 		}

@@ -47,12 +47,14 @@ type (
 	eject struct{ why string }
 )
 
-// plan begins again: the list or the configuration has changed.
+// planSweep begins a new round: the list or the configuration has changed.
 func (s *supervisor) planSweep() {
 	c := &s.settings.Load().config.Outlier
 	s.sweep.round++
 	s.sweep.asked, s.sweep.waiting = len(s.cells), 0
-	s.sweep.next = s.latest + c.Interval
+	if due := s.latest + c.Interval; s.sweep.next == 0 || s.sweep.next > due {
+		s.sweep.next = due // else as it was: a list that changes often is swept too
+	}
 	if c.Disabled || len(s.cells) < min(c.SuccessRateHosts, c.FailurePercentageHosts) {
 		s.sweep.next = never
 	}
@@ -94,22 +96,31 @@ func (s *supervisor) sampled(m *sampled) {
 	w.findings = outlier.Sweep(w.samples, s.settings.Load().config.Outlier, w.findings)
 	room := s.ejectionRoom()
 	for _, f := range w.findings[:min(len(w.findings), room)] {
-		s.cells[f.Index].mailbox.Post(&eject{f.Why}, nil)
+		s.eject(s.cells[f.Index], f.Why)
 	}
 }
 
 // outlying ejects an endpoint that failed in a row, if one may go.
 func (s *supervisor) outlying(m *outlying) {
-	if s.byID[m.cell.id] == m.cell && !m.cell.seen.ejected && s.ejectionRoom() > 0 {
-		m.cell.mailbox.Post(&eject{m.why}, nil)
+	if s.byID[m.cell.id] == m.cell && !m.cell.seen.ejected && !m.cell.ejecting && s.ejectionRoom() > 0 {
+		s.eject(m.cell, m.why)
 	}
+}
+
+func (s *supervisor) eject(c *endpointCell, why string) {
+	c.ejecting = true
+	c.mailbox.Post(&eject{why}, nil)
 }
 
 // ejectionRoom is how many more endpoints may be ejected now.
 func (s *supervisor) ejectionRoom() int {
 	n, ejected := s.balancer.Counts(), 0
 	for _, c := range s.cells {
-		if c.seen.ejected {
+		switch {
+		case c.ejecting:
+			ejected++
+			n.Eligible--
+		case c.seen.ejected:
 			ejected++
 		}
 	}

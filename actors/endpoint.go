@@ -211,15 +211,16 @@ func (e *endpoint) finish(l *lease) {
 
 // judge tells every core what the attempt says.
 func (e *endpoint) judge(now, began time.Duration, permit breaker.Permit, r *result) {
-	if r.unused {
+	if r.unused { // a hedge that came too late
 		e.counters.attempts--
+		e.counters.hedges--
 	} else {
 		e.counters.answered++
 		e.counters.spent += r.latency
 	}
 	epoch := e.breaker.Epoch()
-	if n := e.settings.config.Outlier.Consecutive; n > 0 {
-		e.inARow(r.outcome, n)
+	if c := &e.settings.config.Outlier; c.Consecutive > 0 && !c.Disabled {
+		e.inARow(r.outcome, c.Consecutive)
 	}
 	if e.settings.config.RateLimit.Dynamic {
 		e.service.tally(r.outcome)
@@ -458,6 +459,10 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 	e.draining = nil
 	if before.config.Concurrency != e.settings.config.Concurrency {
 		e.adaptive = e.newAdaptive(e.settings)
+	}
+	if e.settings.config.Outlier.Disabled {
+		e.ejection.Return(e.latest)
+		e.comeBack(e.latest, "outlier detection was turned off")
 	}
 	epoch, state := e.breaker.Epoch(), e.breaker.State()
 	e.breaker.Configure(breakerConfig(e.service, m.settings))

@@ -6,6 +6,7 @@ import (
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/breaker"
 	"github.com/understudy-go/understudy/actors/health"
+	"github.com/understudy-go/understudy/actors/limit"
 	"github.com/understudy-go/understudy/actors/mailbox"
 	"github.com/understudy-go/understudy/messages"
 )
@@ -26,6 +27,9 @@ func newServiceCell(sys *System, name string, set *settings) (*serviceCell, erro
 		retired:  make(map[string]*endpointCell),
 		balancer: balancer,
 		budget:   newBudget(set),
+	}
+	if c := set.config.RateLimit; c.Limit > 0 {
+		s.supervisor.admission.rate = limit.NewRate(c, 0)
 	}
 	s.traffic.Store(-int64(idleAfter))
 	s.mailbox = mailbox.New(mailbox.Options{Limit: supervisorMailboxSize, Refuse: s.turnAway, Failed: s.inFlight})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/understudy-go/understudy/actors/cache"
@@ -89,18 +90,26 @@ func (s *serviceCell) fallsBack() bool {
 	return c.Fallback != nil || c.Hooks.Fallback != nil
 }
 
-// fallBack answers in place of an error, or returns the error that stays.
-func (s *serviceCell) fallBack(ctx context.Context, m *messages.Request, cause error) (*messages.Response, error) {
-	if errors.Is(cause, context.Canceled) || !s.fallsBack() {
+// noFallback are the errors that no other answer mends: the caller's own mistakes, and
+// what says that this process is not the one to ask.
+var noFallback = []messages.Code{messages.CodeCanceled, messages.CodeInvalidRequest, messages.CodeNotFound,
+	messages.CodeServiceUnavailable, messages.CodeClosed}
+
+// fallBack answers in place of an error, or returns the error that stays. A request
+// that is not whole, because its body is spent, is not asked of another service.
+func (s *serviceCell) fallBack(ctx context.Context, m *messages.Request, whole bool, o CallOption, cause error) (*messages.Response, error) {
+	var failed *messages.Error
+	errors.As(cause, &failed)
+	if errors.Is(cause, context.Canceled) || failed != nil && slices.Contains(noFallback, failed.Code) || !s.fallsBack() {
 		return nil, cause
 	}
 	set := s.settings.Load()
-	resp, err := s.fallBackHook(ctx, set.config.Hooks.Fallback, m, cause)
+	resp, err := s.fallBackHook(ctx, set, m, cause)
 	if err != nil {
 		return nil, err
 	}
 	if f := set.config.Fallback; resp == nil && f != nil {
-		resp = s.fallBackConfigured(ctx, f, m)
+		resp = s.fallBackConfigured(ctx, f, m, whole, o)
 	}
 	if resp == nil {
 		return nil, cause
@@ -110,9 +119,11 @@ func (s *serviceCell) fallBack(ctx context.Context, m *messages.Request, cause e
 	if out.Status == 0 {
 		out.Status = http.StatusOK
 	}
-	var e *messages.Error
-	if errors.As(cause, &e) {
-		out.Attempts = e.Attempts
+	if failed != nil {
+		out.Attempts = failed.Attempts
+	}
+	if o.into != nil {
+		o.into.Fallback = true
 	}
 	out.Fallback, out.Err = true, nil
 	s.fallbacks.Add(1)
@@ -122,7 +133,8 @@ func (s *serviceCell) fallBack(ctx context.Context, m *messages.Request, cause e
 
 // fallBackHook asks the user's function. Its panic is this request's error; its
 // error leaves the word to what is configured.
-func (s *serviceCell) fallBackHook(ctx context.Context, hook fallbackHook, m *messages.Request, cause error) (resp *messages.Response, err error) {
+func (s *serviceCell) fallBackHook(ctx context.Context, set *settings, m *messages.Request, cause error) (resp *messages.Response, err error) {
+	hook := set.config.Hooks.Fallback
 	if hook == nil {
 		return nil, nil
 	}
@@ -136,9 +148,7 @@ func (s *serviceCell) fallBackHook(ctx context.Context, hook fallbackHook, m *me
 	return resp, nil
 }
 
-type fallbackHook = func(context.Context, *messages.Request, error) (*messages.Response, error)
-
-func (s *serviceCell) fallBackConfigured(ctx context.Context, f *Fallback, m *messages.Request) *messages.Response {
+func (s *serviceCell) fallBackConfigured(ctx context.Context, f *Fallback, m *messages.Request, whole bool, o CallOption) *messages.Response {
 	if f.Stale {
 		if c := s.cache.Load(); c != nil {
 			if resp, ok := c.Stale(m, method(m), -1); ok {
@@ -146,8 +156,8 @@ func (s *serviceCell) fallBackConfigured(ctx context.Context, f *Fallback, m *me
 			}
 		}
 	}
-	if f.Service != "" {
-		if resp := s.askOther(ctx, f.Service, m); resp != nil {
+	if f.Service != "" && whole {
+		if resp := s.askOther(ctx, f.Service, m, o); resp != nil {
 			return resp
 		}
 	}
@@ -163,7 +173,7 @@ func (s *serviceCell) fallBackConfigured(ctx context.Context, f *Fallback, m *me
 
 // askOther asks another service, unless this request came here as that one's
 // fallback: two services that fall back to each other would ask for ever.
-func (s *serviceCell) askOther(ctx context.Context, name string, m *messages.Request) *messages.Response {
+func (s *serviceCell) askOther(ctx context.Context, name string, m *messages.Request, o CallOption) *messages.Response {
 	from, _ := ctx.Value(fallbackKey{}).(*fallbackFrom)
 	for f := from; f != nil; f = f.up {
 		if f.service == name {
@@ -176,7 +186,8 @@ func (s *serviceCell) askOther(ctx context.Context, name string, m *messages.Req
 	}
 	other := *m
 	other.Service = name
-	resp, err := service.Request(context.WithValue(ctx, fallbackKey{}, &fallbackFrom{s.name, from}), &other)
+	o.into = nil // it tells of this service
+	resp, err := service.request(context.WithValue(ctx, fallbackKey{}, &fallbackFrom{s.name, from}), &other, o)
 	if err != nil {
 		s.sys.spanEvent(ctx, "fallback failed", "%v", err)
 		return nil

@@ -36,13 +36,15 @@ type runner struct {
 // errOvertaken is the error of an attempt whose answer nobody waits for any more.
 var errOvertaken = &messages.Error{Code: messages.CodeCanceled, Words: "the attempt beside it was faster"}
 
-// enter takes an attempt into the race, unless that is over.
-func (r *race) enter(i int, c *call) bool {
+// enter takes an attempt into the race, unless that is over. Until ready has returned
+// no other comes back.
+func (r *race) enter(i int, c *call, ready func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
 		return false
 	}
+	ready()
 	r.out[i] = runner{c, c.lease, c.own}
 	return true
 }
@@ -80,16 +82,6 @@ func (r *race) callOff() {
 			o.own.cancel(context.Canceled)
 		}
 	}
-}
-
-// abandon ends a race whose caller is gone, and reports whether anybody was under way.
-func (r *race) abandon() (beside bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	beside = !r.over && r.out != [2]runner{}
-	r.over = true
-	r.callOff()
-	return beside
 }
 
 // hedgeable has slow attempts of this call hedged where the configuration or an
@@ -141,9 +133,10 @@ type second[T any] struct {
 }
 
 // hedged makes one attempt by run and, when that takes longer than the hedge's
-// delay, another one beside it. The caller's call stays on its stack: both attempts
-// work on copies.
-func hedged[T any](c *call, run func(*call) (T, error)) (T, error) {
+// delay, another one beside it, by what apart returns: that one may outlast the call,
+// and what is the caller's then changes, so apart is called while it waits. The
+// caller's call stays on its stack: both attempts work on copies.
+func hedged[T any](c *call, run func(*call) (T, error), apart func() func(*call) (T, error)) (T, error) {
 	delay, ok := c.hedgeDelay()
 	if !ok {
 		return run(c)
@@ -152,24 +145,28 @@ func hedged[T any](c *call, run func(*call) (T, error)) (T, error) {
 	first := new(call)
 	*first = *c
 	first.race = r
-	r.enter(0, first)
+	r.enter(0, first, func() {})
 	other := &second[T]{call: first.fork(), from: len(first.attempts), done: make(chan struct{})}
 	timer := c.cell.sys.clock.afterFunc(delay, func() {
-		defer close(other.done)
-		other.run(run)
+		go func() { // a clock of tests may call from its owner's
+			defer close(other.done)
+			other.run(apart)
+		}()
 	})
 	returned := false
 	defer func() {
-		if returned || timer.Stop() {
-			return
-		}
-		// The function panicked. What runs beside it has lost its caller.
-		if r.abandon() && first.welcomed {
-			c.cell.mailbox.Post(&requestOver{requestFailed}, nil)
+		if !returned && !timer.Stop() { // the function panicked: nobody is there for the other's answer
+			go func() {
+				<-other.done
+				discard(other.v)
+			}()
 		}
 	}()
 	v, err := run(first)
 	returned = true
+	if first.spare {
+		v = discard(v)
+	}
 	first.race = nil
 	if timer.Stop() {
 		*c = *first
@@ -190,11 +187,9 @@ func hedged[T any](c *call, run func(*call) (T, error)) (T, error) {
 		panic(other.panicked) // it goes on in the caller
 	}
 	if r.last == other.call {
-		discard(v)
 		v, err = other.v, other.err
 		first.follow(other.call, other.from)
 	} else {
-		discard(other.v)
 		first.note(other.call, other.from)
 	}
 	*c = *first
@@ -218,7 +213,7 @@ func (c *call) fork() *call {
 }
 
 // run makes the attempt unless the first has come back or nobody else can be had.
-func (s *second[T]) run(run func(*call) (T, error)) {
+func (s *second[T]) run(apart func() func(*call) (T, error)) {
 	begun, ended := false, false
 	defer func() {
 		switch p := recover(); {
@@ -230,20 +225,22 @@ func (s *second[T]) run(run func(*call) (T, error)) {
 			s.err = errPanicked
 		}
 	}()
-	if !s.call.enterRace() {
+	var run func(*call) (T, error)
+	if !s.call.enterRace(func() { run = apart() }) {
 		s.err = s.call.lastErr
 		return
 	}
 	begun = true
 	s.v, s.err = run(s.call)
 	ended = true
-	if s.call.lost {
-		discard(s.v)
+	if s.call.spare {
+		s.v = discard(s.v)
 	}
 }
 
-// enterRace acquires an endpoint for the second attempt.
-func (c *call) enterRace() bool {
+// enterRace acquires an endpoint for the second attempt. It calls ready while the
+// caller still waits for the first.
+func (c *call) enterRace(ready func()) bool {
 	l := c.ask(c.cell.sys.clock.now(), true)
 	switch {
 	case l == nil:
@@ -254,7 +251,7 @@ func (c *call) enterRace() bool {
 		return false
 	}
 	c.prepare(l)
-	if !c.race.enter(1, c) {
+	if !c.race.enter(1, c, ready) {
 		c.lease, c.target = nil, Target{}
 		l.result = result{outcome: messages.Ignored, ended: c.cell.sys.clock.now(), unused: true}
 		l.cell.mailbox.Post((*Outcome)(l), nil)
@@ -292,8 +289,9 @@ func (c *call) follow(o *call, from int) {
 }
 
 // discard lets go of an answer that nobody gets.
-func discard[T any](v T) {
-	if resp, ok := any(v).(*http.Response); ok && resp != nil {
+func discard[T any](v T) (none T) {
+	if resp, ok := any(v).(*http.Response); ok && resp != nil && resp.Body != nil {
 		_ = resp.Body.Close()
 	}
+	return none
 }

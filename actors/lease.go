@@ -25,17 +25,18 @@ type lease struct {
 	timeout  time.Duration // of the attempt, 0: none
 	deadline time.Duration // of the request, 0: none
 	key      string
-	tried    []string // ids of earlier attempts, and of endpoints that turned this one down
-	previous string   // the endpoint of the attempt before
-	retry    bool     // not the request's first attempt
-	charge   bool     // the retry counts against the budget
-	fresh    bool     // rather refuse than go to an endpoint already tried: the caller waits first
-	hedge    bool     // it goes beside an attempt that takes long: it waits for nothing
-	reserve  bool     // panic mode sends it to an endpoint that is not well
-	only     bool     // just the choice (Select)
-	held     *Lease   // a user holds it (Acquire): reclaimed after leaseMax, never pooled
-	refusals uint8    // endpoints that turned it down
-	welcomed bool     // the supervisor has counted the request
+	tried    []string      // ids of earlier attempts, and of endpoints that turned this one down
+	previous string        // the endpoint of the attempt before
+	retry    bool          // not the request's first attempt
+	charge   bool          // the retry counts against the budget
+	fresh    bool          // rather refuse than go to an endpoint already tried: the caller waits first
+	hedge    bool          // it goes beside an attempt that takes long: it waits for nothing
+	reserve  bool          // panic mode sends it to an endpoint that is not well
+	only     bool          // just the choice (Select)
+	held     *Lease        // a user holds it (Acquire): reclaimed after leaseMax, never pooled
+	admitted time.Duration // when the rate limit let it out
+	refusals uint8         // endpoints that turned it down
+	welcomed bool          // the supervisor has counted the request
 
 	// The answer.
 	cell   *endpointCell
@@ -94,7 +95,7 @@ func newLease(s *serviceCell) *lease {
 	l.service = s
 	l.tried = l.tried[:0]
 	l.retry, l.charge, l.fresh, l.hedge, l.only = false, false, false, false, false
-	l.refusals, l.welcomed = 0, false
+	l.refusals, l.welcomed, l.admitted = 0, false, 0
 	l.err = nil
 	l.state.Store(leaseAsked)
 	if l.streams.Load() { // a store that changes nothing would still cost

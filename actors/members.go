@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/understudy-go/understudy/actors/balance"
+	"github.com/understudy-go/understudy/actors/outlier"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -109,10 +110,10 @@ func (s *supervisor) configure(c actor.Context, set *settings) error {
 		s.balancer = balancer
 	}
 	s.budget.Configure(set.config.Retry.Budget)
-	s.limitRate(set.config.RateLimit)
 	s.configureHedge(before, set)
 	s.configureCache(set)
 	s.relist(cells)
+	s.limitRate(set.config.RateLimit) // lets waiters out: among those who are there now
 	for _, cell := range cells {
 		cell.mailbox.Post(&setSettings{settings: set}, nil)
 	}
@@ -239,6 +240,7 @@ func (s *supervisor) relist(cells []*endpointCell) {
 			s.emitNow(messages.KindEndpointRegistered, cell.id, "registered")
 		}
 	}
+	s.tellPanic() // once: what it is in between is nobody's concern
 }
 
 // retire lets an endpoint finish what it has. Its cell is remembered for as long
@@ -256,7 +258,7 @@ func (s *supervisor) retire(cell *endpointCell) {
 	if cell.parked { // there is nobody to drain it
 		cell.parked = false
 		s.ended.add(&cell.counters)
-		cell.counters = counters{}
+		cell.counters, cell.asOf = counters{}, outlier.Sample{}
 		s.letGo(cell)
 		return
 	}

@@ -56,6 +56,7 @@ func (s *supervisor) HandleFailure(_ *actor.ActorSystem, super actor.Supervisor,
 	s.leaving[child.Id] = true
 	super.StopChildren(child)
 	s.settle(cell)
+	s.tellPanic()
 	box := s.mailbox
 	s.sys.clock.afterFunc(parkTime, func() { box.Post(&unpark{cell}, nil) })
 }
@@ -77,4 +78,5 @@ func (s *supervisor) unpark(c actor.Context, cell *endpointCell) {
 	cell.parked = false
 	s.spawn(c, cell)
 	s.settle(cell)
+	s.tellPanic()
 }

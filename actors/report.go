@@ -190,6 +190,7 @@ func (s *Service) sum(reports []endpointReport, list cellList) messages.ServiceS
 
 func (c *counters) add(o *counters) {
 	c.attempts += o.attempts
+	c.successes += o.successes
 	c.failures += o.failures
 	c.timeouts += o.timeouts
 	c.refusals += o.refusals

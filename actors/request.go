@@ -2,10 +2,12 @@ package actors
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,75 +36,98 @@ func (s *Service) Request(ctx context.Context, m *messages.Request) (*messages.R
 		err.Service = s.name
 		return nil, err
 	}
-	return s.request(ctx, m, nil)
+	return s.request(ctx, m, CallOption{})
 }
 
 // request answers from the cache, by the endpoints, or by a fallback.
-func (s *Service) request(ctx context.Context, m *messages.Request, opts []CallOption) (resp *messages.Response, err error) {
+func (s *Service) request(ctx context.Context, m *messages.Request, o CallOption) (resp *messages.Response, err error) {
 	cell := s.cell.Load()
 	if cell == nil {
 		return nil, s.missing()
 	}
+	own := *m
+	own.Key, own.Timeout, own.Deadline = cmp.Or(o.key, m.Key), 0, s.endOf(m, o.timeout)
+	o.key, o.timeout = own.Key, 0
 	if c := cell.cache.Load(); c != nil {
-		resp, err = cell.askCache(ctx, c, m, func(ctx context.Context, m *messages.Request) (*messages.Response, error) {
-			return s.send(ctx, m, opts)
-		})
+		resp, err = s.askCache(ctx, c, &own, o)
 	} else {
-		resp, err = s.send(ctx, m, opts)
+		resp, err = s.send(ctx, &own, o)
 	}
 	if err == nil {
 		return resp, nil
 	}
-	fallback, failed := cell.fallBack(ctx, m, err)
+	fallback, failed := cell.fallBack(ctx, &own, true, o, err)
 	if fallback != nil {
 		return fallback, nil
 	}
 	return resp, failed
 }
 
-// askCache answers from the cache or by fetch, and counts what the endpoints do not
-// see: what was kept, and what another request asked for.
-func (s *serviceCell) askCache(ctx context.Context, c *cache.Cache, m *messages.Request, fetch cache.Fetch) (*messages.Response, error) {
+// endOf is when the request's own time is over: the earliest that it or an option
+// says; the zero time if none does.
+func (s *Service) endOf(m *messages.Request, timeout time.Duration) time.Time {
+	if m.Timeout > 0 && (timeout == 0 || m.Timeout < timeout) {
+		timeout = m.Timeout
+	}
+	if timeout == 0 {
+		return m.Deadline
+	}
+	end := s.sys.clock.wall(s.sys.clock.now() + timeout)
+	if !m.Deadline.IsZero() && m.Deadline.Before(end) {
+		return m.Deadline
+	}
+	return end
+}
+
+// askCache answers from the cache or by the endpoints, and counts what these do not
+// see: what was kept, and what another request had asked for.
+func (s *Service) askCache(ctx context.Context, c *cache.Cache, m *messages.Request, o CallOption) (*messages.Response, error) {
+	cell, began := s.cell.Load(), s.sys.clock.now()
 	var asked atomic.Bool // the fetch may run in a goroutine of its own
-	resp, err := c.Do(ctx, m, method(m), func(ctx context.Context, m *messages.Request) (*messages.Response, error) {
+	resp, err := c.Do(ctx, m, method(m), func(ctx context.Context, given *messages.Request) (*messages.Response, error) {
 		asked.Store(true)
-		return fetch(ctx, m)
+		o := o
+		if given != m { // on behalf of all who wait for it, perhaps after this one has gone
+			o.into = nil
+		}
+		return s.send(ctx, given, o)
 	})
 	switch {
-	case asked.Load(): // counted where it went
+	case cell == nil, asked.Load(): // counted where it went
 	case err == nil:
-		s.cached.Add(1)
-	default:
-		s.uncached.Add(1)
+		cell.cached.Add(1)
+	case !errors.Is(err, context.Canceled):
+		cell.uncached.Add(1)
+	}
+	if into := o.into; into != nil && resp != nil && resp.Cache != "" {
+		*into = Report{Endpoint: resp.Endpoint, Attempts: resp.Attempts, Duration: s.sys.clock.now() - began, Cached: resp.Cache != messages.CacheMiss}
 	}
 	return resp, err
 }
 
 // send asks the endpoints.
-func (s *Service) send(ctx context.Context, m *messages.Request, opts []CallOption) (*messages.Response, error) {
+func (s *Service) send(ctx context.Context, m *messages.Request, o CallOption) (*messages.Response, error) {
 	var c call
 	c.method = method(m)
-	opt := CallOption{key: m.Key, timeout: m.Timeout}
 	if !m.Deadline.IsZero() {
-		left := m.Deadline.Sub(s.sys.clock.wall(s.sys.clock.now()))
-		if left <= 0 {
+		o.timeout = m.Deadline.Sub(s.sys.clock.wall(s.sys.clock.now()))
+		if o.timeout <= 0 {
 			return nil, &messages.Error{Code: messages.CodeTimeout, Service: s.name, Words: "the request's deadline had passed before any attempt"}
 		}
-		if opt.timeout == 0 || left < opt.timeout {
-			opt.timeout = left
-		}
 	}
-	for i := range opts {
-		opt.merge(&opts[i])
-	}
-	c.begin(ctx, s, []CallOption{opt})
+	c.begin(ctx, s, []CallOption{o})
 	c.repeatable(m.Idempotent || m.Header.Get(messages.HeaderIdempotencyKey) != "")
 	c.hedgeable()
 	var resp *messages.Response
 	var err error
 	for c.next() {
 		if c.hedges {
-			resp, err = hedged(&c, func(c *call) (*messages.Response, error) { return c.exchange(m) })
+			resp, err = hedged(&c, func(c *call) (*messages.Response, error) { return c.exchange(m) },
+				func() func(*call) (*messages.Response, error) {
+					own := *m
+					own.Header, own.Body = maps.Clone(m.Header), slices.Clone(m.Body)
+					return func(c *call) (*messages.Response, error) { return c.exchange(&own) }
+				})
 		} else {
 			resp, err = c.exchange(m)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -51,8 +52,8 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if service == nil {
 		return rt.base.RoundTrip(req)
 	}
-	if service.keeps(req) {
-		return service.roundTripKept(req, rt.opts)
+	if m, ok := service.kept(req); ok {
+		return service.roundTripKept(m, req, rt.opts)
 	}
 	body := replay{req: req}
 	defer body.close()
@@ -70,7 +71,11 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	for c.next() {
 		if c.hedges {
-			resp, err = hedged(&c, func(c *call) (*http.Response, error) { return c.roundTrip(req, &body) })
+			resp, err = hedged(&c, func(c *call) (*http.Response, error) { return c.roundTrip(req, &body) },
+				func() func(*call) (*http.Response, error) {
+					own := req.Clone(req.Context())
+					return func(c *call) (*http.Response, error) { return c.roundTrip(own, &replay{req: own}) }
+				})
 		} else {
 			resp, err = c.roundTrip(req, &body)
 		}
@@ -84,7 +89,8 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	var f *messages.Response
 	failed := c.failure(err)
 	if c.cell.fallsBack() {
-		f, failed = c.cell.fallBack(req.Context(), asMessage(service, req, c.options.key), failed)
+		m, whole := asMessage(service, req)
+		f, failed = c.cell.fallBack(req.Context(), m, whole, c.options, failed)
 	}
 	if f == nil && resp != nil && handOn(resp, failed) {
 		return resp, nil
@@ -98,34 +104,50 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, failed
 }
 
-// asMessage is the request as a message, with its body where that can be had again.
-func asMessage(s *Service, req *http.Request, key string) *messages.Request {
-	m := &messages.Request{Service: s.name, Method: req.Method, Path: req.URL.RequestURI(), Header: messages.Header(req.Header), Key: key}
-	if req.GetBody == nil {
-		return m
-	}
-	if body, err := req.GetBody(); err == nil {
-		m.Body, _ = io.ReadAll(io.LimitReader(body, responseMax))
-		_ = body.Close()
-	}
-	return m
-}
-
-// keeps reports whether the answer goes through the service's cache. It is then read
-// into memory before anybody sees it.
-func (s *Service) keeps(req *http.Request) bool {
-	cell := s.cell.Load()
-	return cell != nil && cell.cache.Load() != nil && (req.Body == nil || req.Body == http.NoBody) &&
-		(req.Method == "" || req.Method == http.MethodGet || req.Method == http.MethodHead)
-}
-
-// roundTripKept answers a request by the service's cache.
-func (s *Service) roundTripKept(req *http.Request, opts []CallOption) (*http.Response, error) {
-	m := asMessage(s, req, "")
+// asMessage is the request as a message, and whether it is whole: a body that cannot
+// be had again is not in it.
+func asMessage(s *Service, req *http.Request) (m *messages.Request, whole bool) {
+	m = &messages.Request{Service: s.name, Method: req.Method, Path: req.URL.RequestURI(), Header: messages.Header(req.Header)}
 	if m.Method == "" {
 		m.Method = http.MethodGet
 	}
-	resp, err := s.request(req.Context(), m, opts)
+	switch {
+	case req.Body == nil || req.Body == http.NoBody:
+		return m, true
+	case req.GetBody == nil:
+		return m, false
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return m, false
+	}
+	defer body.Close()
+	m.Body, err = io.ReadAll(io.LimitReader(body, responseMax+1))
+	return m, err == nil && len(m.Body) <= responseMax
+}
+
+// kept reports whether the request is for the service's cache. Its answer is then read
+// into memory before anybody sees it.
+func (s *Service) kept(req *http.Request) (*messages.Request, bool) {
+	cell := s.cell.Load()
+	if cell == nil || req.Body != nil && req.Body != http.NoBody {
+		return nil, false
+	}
+	c := cell.cache.Load()
+	if c == nil {
+		return nil, false
+	}
+	m, _ := asMessage(s, req)
+	return m, c.Takes(m, m.Method)
+}
+
+// roundTripKept answers a request by the service's cache.
+func (s *Service) roundTripKept(m *messages.Request, req *http.Request, opts []CallOption) (*http.Response, error) {
+	var o CallOption
+	for i := range opts {
+		o.merge(&opts[i])
+	}
+	resp, err := s.request(req.Context(), m, o)
 	if resp == nil {
 		return nil, err
 	}
@@ -150,6 +172,9 @@ func handOn(resp *http.Response, failed error) bool {
 func (c *call) roundTrip(req *http.Request, body *replay) (*http.Response, error) {
 	defer c.settle()
 	t := c.target.t
+	if t.endpoint.Handler != nil {
+		return c.handleHTTP(req, body)
+	}
 	if t.client == nil {
 		err := &messages.Error{Code: messages.CodeInvalidRequest, Service: c.cell.name, Endpoint: t.endpoint.ID, Words: "the endpoint has no URL: only Do can use it"}
 		c.end(Permanent(err), 0, nil)
@@ -176,6 +201,29 @@ func (c *call) roundTrip(req *http.Request, body *replay) (*http.Response, error
 		resp = nil
 	}
 	return resp, nil
+}
+
+// handleHTTP asks an endpoint that is a Go function.
+func (c *call) handleHTTP(req *http.Request, body *replay) (*http.Response, error) {
+	b, err := body.next()
+	m := &messages.Request{Service: c.cell.name, Method: c.method, Path: req.URL.RequestURI(), Header: messages.Header(req.Header)}
+	if err == nil && b != nil {
+		m.Body, err = io.ReadAll(io.LimitReader(b, responseMax))
+		_ = b.Close()
+		if body.spent(err) {
+			c.max = c.attempt
+		}
+	}
+	if err != nil {
+		err = &messages.Error{Code: messages.CodeInvalidRequest, Words: "the request's body cannot be read", Err: err}
+		c.end(err, 0, nil)
+		return nil, err
+	}
+	resp, err := c.handle(c.target.t.endpoint.Handler, m)
+	if err != nil {
+		return nil, err
+	}
+	return httpResponse(resp, req), nil
 }
 
 // replay gives a request's body to one attempt after another, as far as it can.
@@ -255,7 +303,7 @@ func (t *touch) letGo() {
 func (t *touch) shut() { t.once.Do(func() { _ = t.ReadCloser.Close() }) }
 
 func httpResponse(m *messages.Response, req *http.Request) *http.Response {
-	h := http.Header(m.Header)
+	h := http.Header(m.Header).Clone() // a Go function may give the same one each time
 	if h == nil {
 		h = http.Header{}
 	}
@@ -265,8 +313,15 @@ func httpResponse(m *messages.Response, req *http.Request) *http.Response {
 	if m.Cache != "" {
 		h.Set(messages.HeaderCache, string(m.Cache))
 	}
-	return &http.Response{
+	resp := &http.Response{
 		Status: fmt.Sprintf("%d %s", m.Status, http.StatusText(m.Status)), StatusCode: m.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h, Body: io.NopCloser(bytes.NewReader(m.Body)), ContentLength: int64(len(m.Body)), Request: req,
 	}
+	if req.Method == http.MethodHead {
+		resp.Body, resp.ContentLength = http.NoBody, -1
+		if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil {
+			resp.ContentLength = n
+		}
+	}
+	return resp
 }

@@ -148,7 +148,7 @@ func (s *supervisor) place(l *lease) {
 // notPlaced refuses an acquisition that the rate limit had let out.
 func (s *supervisor) notPlaced(l *lease, err *messages.Error) {
 	if s.admission.rate != nil && !l.only {
-		s.admission.rate.GiveBack(s.latest)
+		s.admission.rate.GiveBack(l.admitted)
 	}
 	s.refuse(l, err)
 }
@@ -159,8 +159,8 @@ func (s *supervisor) welcome(l *lease) bool {
 	if !l.only && !l.retry {
 		s.count(l)
 	}
-	if l.deadline > 0 && s.latest >= l.deadline {
-		s.refuse(l, &messages.Error{Code: messages.CodeTimeout, Service: s.name, Words: "the time was up before an endpoint was picked"})
+	if s.late(l, 0) {
+		s.refuse(l, s.tooLate())
 		return false
 	}
 	if l.only {
@@ -171,6 +171,10 @@ func (s *supervisor) welcome(l *lease) bool {
 		return false
 	}
 	return true
+}
+
+func (s *supervisor) tooLate() *messages.Error {
+	return &messages.Error{Code: messages.CodeTimeout, Service: s.name, Words: "the time was up before an endpoint was picked"}
 }
 
 // count counts a request at its first acquisition.
@@ -245,8 +249,10 @@ func (s *supervisor) refuse(l *lease, err *messages.Error) {
 // changed takes up what an endpoint says of itself.
 func (s *supervisor) changed(m *endpointChanged) {
 	m.cell.seen = m.view
+	m.cell.ejecting = m.cell.ejecting && !m.view.ejected
 	if s.byID[m.cell.id] == m.cell { // else taken out meanwhile
 		s.settle(m.cell)
+		s.tellPanic()
 	}
 }
 
@@ -259,7 +265,6 @@ func (s *supervisor) settle(cell *endpointCell) {
 		status.Eligible, status.TrialDue, status.LastResort = false, false, false
 	}
 	s.balancer.SetStatus(cell.index, status)
-	s.tellPanic()
 	s.tellOutage(cell)
 }
 

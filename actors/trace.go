@@ -51,7 +51,7 @@ func (c *call) endSpan(j *judgement, r *result, status int) {
 	if status > 0 {
 		c.span.SetAttributes(attribute.Int("http.response.status_code", status))
 	}
-	if j.outcome != messages.Success {
+	if j.outcome != messages.Success && !r.lost {
 		errorType := string(j.code)
 		if status > 0 {
 			errorType = fmt.Sprint(status)

@@ -72,8 +72,8 @@ func (c *Cache) Configure(cfg Config) {
 	c.state.Store(&state{cfg, newStore(&cfg, &c.tally)})
 }
 
-// Close cancels the fetches under way, those in the background too, without waiting
-// for them. Calls that come later fetch for themselves.
+// Close cancels the fetches in the background, without waiting for them; those that
+// somebody waits for go on. Calls that come later fetch for themselves.
 func (c *Cache) Close() { c.flights.close() }
 
 // Stats are counts since New, and what is kept now.
@@ -138,6 +138,12 @@ func (c *Cache) Do(ctx context.Context, m *messages.Request, method string, fetc
 		}
 	}
 	return resp, err
+}
+
+// Takes reports whether the request is for the cache: else Do only fetches.
+func (c *Cache) Takes(m *messages.Request, method string) bool {
+	_, ok := ask(m, method, c.state.Load().cfg.Authorized)
+	return ok
 }
 
 // Stale returns what is kept for the request if it is less than past past its
@@ -287,6 +293,7 @@ func (c *Cache) refresh(ctx context.Context, a asking, p place) {
 	}
 	f.background++
 	fl, ctx, own := f.begin(ctx, key, &a)
+	fl.background = true
 	go func() {
 		defer f.refreshed()
 		c.fly(ctx, fl, own, epoch)

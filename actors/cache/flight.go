@@ -20,6 +20,8 @@ type flight struct {
 	done   chan struct{}
 
 	callers int // of flights.mu: who waits for it; the background is one
+	// background: it was begun to refresh what was served stale.
+	background bool
 
 	// The rest is set before done is closed, and never changes after.
 	resp   *messages.Response
@@ -99,12 +101,14 @@ func (f *flights) refreshed() {
 	f.background--
 }
 
-// close ends all flights; no new ones begin.
+// close lets no new flights begin, and ends those that nobody waits for.
 func (f *flights) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
 	for _, fl := range f.under {
-		fl.cancel()
+		if fl.background && fl.callers == 1 {
+			fl.cancel()
+		}
 	}
 }
