@@ -65,11 +65,11 @@ func (s *supervisor) admit(l *lease) bool {
 		return false
 	}
 	wait := a.rate.WaitFor(s.latest, len(a.waiting))
-	if len(a.waiting) >= c.MaxWaiting || s.late(l, wait) {
+	if len(a.waiting) >= c.MaxWaiting || s.tight(l, wait) {
 		a.waiting = slices.DeleteFunc(a.waiting, func(l *lease) bool { return l.state.Load() == leaseAbandoned })
 		wait = a.rate.WaitFor(s.latest, len(a.waiting))
 	}
-	if c.Mode == limit.Reject || l.hedge || len(a.waiting) >= c.MaxWaiting || s.late(l, wait) {
+	if c.Mode == limit.Reject || l.hedge || len(a.waiting) >= c.MaxWaiting || s.tight(l, wait) {
 		s.refuse(l, s.limited(wait))
 		return false
 	}
@@ -89,6 +89,12 @@ func (s *supervisor) adaptRate() {
 // late reports whether the lease's request has no time left after that wait.
 func (s *supervisor) late(l *lease, wait time.Duration) bool {
 	return l.deadline > 0 && wait >= l.deadline-s.latest
+}
+
+// tight reports whether it has less time left then than the service usually takes. Who
+// would go out so late would only be in vain, and all who wait behind it too.
+func (s *supervisor) tight(l *lease, wait time.Duration) bool {
+	return s.late(l, wait+s.average.Value())
 }
 
 func (s *supervisor) limited(wait time.Duration) *messages.Error {
@@ -112,6 +118,9 @@ func (s *supervisor) letOut() {
 		case s.late(l, 0):
 			s.refuse(l, s.tooLate())
 			continue
+		case s.tight(l, 0):
+			s.refuse(l, s.limited(0))
+			continue
 		case a.rate != nil && !a.rate.Admit(s.latest):
 			a.waiting = append(a.waiting[:0], a.waiting[n:]...)
 			s.awaitSlot()
@@ -130,7 +139,7 @@ func (s *supervisor) turnOutLate() {
 	a := &s.admission
 	kept := a.waiting[:0]
 	for _, l := range a.waiting {
-		if wait := a.rate.WaitFor(s.latest, len(kept)); s.late(l, wait) {
+		if wait := a.rate.WaitFor(s.latest, len(kept)); s.tight(l, wait) {
 			s.refuse(l, s.limited(wait))
 		} else {
 			kept = append(kept, l)

@@ -19,6 +19,7 @@ import (
 	"github.com/understudy-go/understudy/actors/limit"
 	"github.com/understudy-go/understudy/actors/mailbox"
 	"github.com/understudy-go/understudy/actors/outlier"
+	"github.com/understudy-go/understudy/actors/transport"
 	httptransport "github.com/understudy-go/understudy/actors/transport/http"
 	"github.com/understudy-go/understudy/messages"
 )
@@ -294,5 +295,5 @@ func guard(name string, f func() error) (err error) {
 }
 
 func panicked(name string, r any) *messages.Error {
-	return &messages.Error{Code: messages.CodeInternal, Words: fmt.Sprintf("%s panicked: %v", name, r)}
+	return &messages.Error{Code: messages.CodeInternal, Words: name + " panicked: " + transport.Safe(fmt.Sprint(r))}
 }

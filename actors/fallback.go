@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actors/cache"
+	"github.com/understudy-go/understudy/actors/transport"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -142,7 +143,7 @@ func (s *serviceCell) fallBackHook(ctx context.Context, set *settings, m *messag
 		return nil, &messages.Error{Code: messages.CodeInternal, Service: s.name, Words: perr.Error(), Err: cause}
 	}
 	if err != nil {
-		s.sys.logger.Error("fallback failed", "service", s.name, "error", err)
+		s.sys.logger.Error("fallback failed", "service", s.name, "error", transport.Words(err))
 		return nil, nil
 	}
 	return resp, nil

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/understudy-go/understudy/actors/hedge"
+	"github.com/understudy-go/understudy/actors/transport"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -218,7 +220,7 @@ func (s *second[T]) run(apart func() func(*call) (T, error)) {
 	defer func() {
 		switch p := recover(); {
 		case p != nil && s.call.lost:
-			s.call.cell.sys.logger.Error("a hedge that had lost panicked", "service", s.call.cell.name, "panic", p)
+			s.call.cell.sys.logger.Error("a hedge that had lost panicked", "service", s.call.cell.name, "panic", transport.Safe(fmt.Sprint(p)))
 		case p != nil:
 			s.panicked = p
 		case begun && !ended: // the function ended this goroutine

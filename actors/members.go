@@ -160,6 +160,7 @@ func (s *supervisor) take(c actor.Context, t *target, set *settings) *endpointCe
 	delete(s.retired, key)
 	if old == nil {
 		cell := newEndpointCell(s.serviceCell, t, set)
+		cell.warmSince = s.sys.clock.now() // it joins those that are in service
 		s.spawn(c, cell)
 		return cell
 	}

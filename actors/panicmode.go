@@ -70,6 +70,9 @@ func (s *supervisor) tellPanic() {
 	s.panicking.Store(on)
 	n := s.balancer.Counts()
 	kind, words := messages.KindPanicEnded, "enough endpoints are well again"
+	if n.Ready == 0 {
+		words = "nobody is left to try"
+	}
 	if on {
 		kind, words = messages.KindPanicStarted, "health and ejections are ignored"
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/understudy-go/understudy/actors/transport"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -41,9 +42,9 @@ func (s *supervisor) HandleFailure(_ *actor.ActorSystem, super actor.Supervisor,
 		return
 	}
 	now := s.sys.clock.now()
-	s.sys.logger.Error("endpoint actor panicked", "service", s.name, "endpoint", cell.id, "panic", fmt.Sprint(reason))
+	s.sys.logger.Error("endpoint actor panicked", "service", s.name, "endpoint", cell.id, "panic", transport.Safe(fmt.Sprint(reason)))
 	if !cell.panics.tooMany(now) {
-		s.emit(now, messages.KindActorRestarted, cell.id, messages.Cause{Words: fmt.Sprintf("its actor panicked: %v", reason)})
+		s.emit(now, messages.KindActorRestarted, cell.id, messages.Cause{Words: "its actor panicked: " + transport.Safe(fmt.Sprint(reason))})
 		super.RestartChildren(child)
 		return
 	}

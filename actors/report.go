@@ -48,7 +48,7 @@ func (e *endpoint) report(history int) endpointReport {
 	if e.ejected {
 		s.EjectedUntil, s.EjectedReason = clock.wall(e.ejection.Until()), e.ejection.Reason()
 	}
-	if since := v.status.Warming; since > 0 {
+	if since := v.status.Warming; since > 0 && v.status.Eligible {
 		s.WarmingUntil = clock.wall(since + e.settings.config.SlowStart.Window)
 	}
 	s.Limit = max(e.concurrency(), 0)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/understudy-go/understudy/actors/transport"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -140,8 +141,8 @@ func (r *root) HandleFailure(_ *actor.ActorSystem, super actor.Supervisor, child
 			continue
 		}
 		cell, now := run.cell, r.sys.clock.now()
-		r.sys.logger.Error("supervisor actor panicked", "service", cell.name, "panic", fmt.Sprint(reason))
-		cell.emit(now, messages.KindActorRestarted, "", messages.Cause{Words: fmt.Sprintf("the supervisor panicked: %v", reason)})
+		r.sys.logger.Error("supervisor actor panicked", "service", cell.name, "panic", transport.Safe(fmt.Sprint(reason)))
+		cell.emit(now, messages.KindActorRestarted, "", messages.Cause{Words: "the supervisor panicked: " + transport.Safe(fmt.Sprint(reason))})
 		if !cell.supervisor.panics.tooMany(now) {
 			super.RestartChildren(child)
 			return

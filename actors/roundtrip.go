@@ -81,6 +81,9 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	if err == nil && c.succeeded() {
+		if kept := c.cell.cache.Load(); kept != nil {
+			kept.Answered(&messages.Request{Path: req.URL.RequestURI()}, c.method, resp.StatusCode)
+		}
 		return resp, nil
 	}
 	if c.cell == nil {
@@ -161,11 +164,14 @@ func (s *Service) roundTripKept(m *messages.Request, req *http.Request, opts []C
 // handOn reports whether the last attempt's answer stands for the error: that is
 // so but where the caller gave up, the system closed or a user's function panicked.
 func handOn(resp *http.Response, failed error) bool {
-	if errors.Is(failed, messages.ErrRetryExhausted) {
-		resp.Header.Set(messages.HeaderError, string(messages.CodeRetryExhausted))
-		return true
+	var e *messages.Error // the outermost: a panic in a fallback has the failure inside
+	if !errors.As(failed, &e) {
+		return false
 	}
-	return errors.Is(failed, messages.ErrRateLimited)
+	if e.Code == messages.CodeRetryExhausted {
+		resp.Header.Set(messages.HeaderError, string(messages.CodeRetryExhausted))
+	}
+	return e.Code == messages.CodeRetryExhausted || e.Code == messages.CodeRateLimited
 }
 
 // roundTrip makes one attempt.

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/understudy-go/understudy/actors/health"
+	"github.com/understudy-go/understudy/actors/transport"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -229,7 +230,7 @@ func (s *System) closeTarget(t *target, v *any) {
 		return
 	}
 	if err := guard("Close", func() error { return hook(*v) }); err != nil {
-		s.logger.Error("closing an endpoint's value failed", "service", service.name, "endpoint", t.endpoint.ID, "error", err)
+		s.logger.Error("closing an endpoint's value failed", "service", service.name, "endpoint", t.endpoint.ID, "error", transport.Words(err))
 	}
 }
 

@@ -49,8 +49,8 @@ type ServiceStats struct {
 	Hedges      uint64        `json:"hedges"`     // attempts beside one that took long
 	Refusals    uint64        `json:"refusals"`   // acquisitions that no endpoint granted
 	Fallbacks   uint64        `json:"fallbacks"`
-	Cached      uint64        `json:"cached"`  // requests that the cache answered, with no attempt
-	Keyless     uint64        `json:"keyless"` // requests without the key that the strategy goes by
+	Cached      uint64        `json:"cached"`     // requests that the cache answered, with no attempt
+	Keyless     uint64        `json:"keyless"`    // requests without the key that the strategy goes by
 	AverageTime time.Duration `json:"average_ns"` // of attempts that were made, refusals left out
 	LastSuccess time.Time     `json:"last_success,omitzero"`
 	LastFailure time.Time     `json:"last_failure,omitzero"`

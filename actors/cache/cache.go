@@ -184,14 +184,27 @@ func (c *Cache) hit(e *entry, now time.Duration, q *question) *messages.Response
 // unknown)."
 func (c *Cache) passBy(ctx context.Context, m *messages.Request, method string, q *question, fetch Fetch) (*messages.Response, error) {
 	resp, err := fetch(ctx, m)
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return resp, err
-	}
-	if err == nil && resp != nil && resp.Err == nil && !resp.Fallback && resp.Status >= 200 && resp.Status < 400 {
-		c.state.Load().forget(q.path)
+	if err == nil && resp != nil && resp.Err == nil && !resp.Fallback {
+		c.wrote(method, q.path, resp.Status)
 	}
 	return resp, err
+}
+
+func (c *Cache) wrote(method, path string, status int) {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return
+	}
+	if status >= 200 && status < 400 {
+		c.state.Load().forget(path)
+	}
+}
+
+// Answered tells of an answer to a request that did not come here, as one that
+// streams: one that wrote forgets what is kept of its path.
+func (c *Cache) Answered(m *messages.Request, method string, status int) {
+	q, _ := ask(m, method, false)
+	c.wrote(method, q.path, status)
 }
 
 // miss fetches, together with others where that may be.

@@ -20,10 +20,11 @@ func Words(err error) string {
 	if v := judge(err); v.words != "" {
 		return v.words
 	}
-	return safe(err.Error())
+	return Safe(err.Error())
 }
 
-func safe(text string) string {
+// Safe is text as Words shows it: on one line, cut, and without what may be secret.
+func Safe(text string) string {
 	words := strings.Fields(text)
 	for i, w := range words {
 		if strings.ContainsAny(w, "@=?") || strings.Contains(w, "://") {

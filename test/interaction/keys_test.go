@@ -13,6 +13,7 @@ import (
 func parseConfig(settings []string) (understudy.ServiceConfig, error) {
 	var c understudy.ServiceConfig
 	c.Breaker.Jitter, c.Health.Jitter, c.Retry.Jitter, c.Health.IdleInterval = understudy.Off, understudy.Off, understudy.Off, understudy.Off
+	c.Outlier.Jitter = understudy.Off
 	for _, setting := range settings {
 		key, value, _ := strings.Cut(setting, "=")
 		set := keys[key]
@@ -28,9 +29,11 @@ func parseConfig(settings []string) (understudy.ServiceConfig, error) {
 
 type setter func(*understudy.ServiceConfig, string) error
 
-// keys are those of the file, without the blocks that they stand in there. Three are
-// shorter: backoff=5s is constant, backoff=2s..10s doubles from one to the other, and
-// check=2s is the interval of a check.
+// keys are those of the file, without the blocks that they stand in there. Some are
+// shorter: backoff=5s is constant, backoff=2s..10s doubles from one to the other, check=2s
+// is the interval of a check and sweep=10s that of outlier detection, slow_start=30s its
+// window, hedge=100ms a fixed delay. A fallback is stale, service:NAME or STATUS:BODY;
+// several are given one after the other.
 var keys = map[string]setter{
 	"strategy":   text(func(c *understudy.ServiceConfig) *string { return &c.Strategy.Pick }),
 	"tier":       text(func(c *understudy.ServiceConfig) *string { return &c.Strategy.Tier }),
@@ -57,6 +60,35 @@ var keys = map[string]setter{
 	"backoff":        backoff,
 	"ratio":          ratio(func(c *understudy.ServiceConfig) *float64 { return &c.Retry.Budget.Ratio }),
 	"min_per_second": ratio(func(c *understudy.ServiceConfig) *float64 { return &c.Retry.Budget.MinPerSecond }),
+
+	"hedge": hedge,
+
+	"sweep":                       span(func(c *understudy.ServiceConfig) *time.Duration { return &c.Outlier.Interval }),
+	"success_rate_stdev":          ratio(func(c *understudy.ServiceConfig) *float64 { return &c.Outlier.SuccessRateStdev }),
+	"success_rate_hosts":          number(func(c *understudy.ServiceConfig) *int { return &c.Outlier.SuccessRateHosts }),
+	"success_rate_requests":       number(func(c *understudy.ServiceConfig) *int { return &c.Outlier.SuccessRateRequests }),
+	"failure_percentage":          ratio(func(c *understudy.ServiceConfig) *float64 { return &c.Outlier.FailurePercentage }),
+	"failure_percentage_hosts":    number(func(c *understudy.ServiceConfig) *int { return &c.Outlier.FailurePercentageHosts }),
+	"failure_percentage_requests": number(func(c *understudy.ServiceConfig) *int { return &c.Outlier.FailurePercentageRequests }),
+	"consecutive":                 number(func(c *understudy.ServiceConfig) *int { return &c.Outlier.Consecutive }),
+	"base_ejection":               span(func(c *understudy.ServiceConfig) *time.Duration { return &c.Outlier.BaseEjection }),
+	"max_ejection":                span(func(c *understudy.ServiceConfig) *time.Duration { return &c.Outlier.MaxEjection }),
+	"max_ejected":                 ratio(func(c *understudy.ServiceConfig) *float64 { return &c.Outlier.MaxEjected }),
+
+	"limit":       number(func(c *understudy.ServiceConfig) *int { return &c.RateLimit.Limit }),
+	"per":         span(func(c *understudy.ServiceConfig) *time.Duration { return &c.RateLimit.Per }),
+	"mode":        text(func(c *understudy.ServiceConfig) *string { return &c.RateLimit.Mode }),
+	"dynamic":     flagged(func(c *understudy.ServiceConfig) *bool { return &c.RateLimit.Dynamic }),
+	"max_waiting": number(func(c *understudy.ServiceConfig) *int { return &c.RateLimit.MaxWaiting }),
+
+	"concurrency": number(func(c *understudy.ServiceConfig) *int { return &c.Concurrency.Max }),
+	"adaptive":    flagged(func(c *understudy.ServiceConfig) *bool { return &c.Concurrency.Adaptive }),
+	"initial":     number(func(c *understudy.ServiceConfig) *int { return &c.Concurrency.Initial }),
+
+	"ttl":                    cached(func(c *understudy.Cache) *time.Duration { return &c.TTL }),
+	"stale_if_error":         cached(func(c *understudy.Cache) *time.Duration { return &c.StaleIfError }),
+	"stale_while_revalidate": cached(func(c *understudy.Cache) *time.Duration { return &c.StaleWhileRevalidate }),
+	"fallback":               fallback,
 
 	"check":          span(func(c *understudy.ServiceConfig) *time.Duration { return &c.Health.Interval }),
 	"initial_delay":  span(func(c *understudy.ServiceConfig) *time.Duration { return &c.Health.InitialDelay }),
@@ -157,4 +189,36 @@ func backoff(c *understudy.ServiceConfig, v string) error {
 		return err
 	}
 	return nil
+}
+
+func hedge(c *understudy.ServiceConfig, v string) (err error) {
+	c.Hedge = &understudy.Hedge{}
+	c.Hedge.Delay, err = time.ParseDuration(v)
+	return err
+}
+
+// cached is a setting of the cache, which is there as soon as one is given.
+func cached(field func(*understudy.Cache) *time.Duration) setter {
+	return func(c *understudy.ServiceConfig, v string) error {
+		if c.Cache == nil {
+			c.Cache = &understudy.Cache{}
+		}
+		return span(func(*understudy.ServiceConfig) *time.Duration { return field(c.Cache) })(c, v)
+	}
+}
+
+func fallback(c *understudy.ServiceConfig, v string) (err error) {
+	if c.Fallback == nil {
+		c.Fallback = &understudy.Fallback{}
+	}
+	switch kind, rest, _ := strings.Cut(v, ":"); kind {
+	case "stale":
+		c.Fallback.Stale = true
+	case "service":
+		c.Fallback.Service = rest
+	default:
+		c.Fallback.Status, err = strconv.Atoi(kind)
+		c.Fallback.Body = rest
+	}
+	return err
 }

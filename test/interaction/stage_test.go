@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -29,10 +30,12 @@ type stage struct {
 	us    *understudy.System
 	began time.Time
 
-	mu     sync.Mutex // the checks run in goroutines of their own
+	mu     sync.Mutex // requests of a burst, hedges and checks run in goroutines of their own
 	acts   map[string]act
 	checks map[string]check
-	calls  []call // of the request under way
+
+	turn    chan struct{} // only one may wait for the others at a time
+	waiting atomic.Int32  // for their turn
 
 	shown uint64 // the newest event that a command has shown
 }
@@ -40,7 +43,9 @@ type stage struct {
 // act is how an endpoint answers calls; the zero act is well.
 type act struct {
 	answer func(context.Context) (*messages.Response, error)
-	times  int // how often, -1 until it is changed
+	times  int // how often; below 0: until it is changed
+	every  int // only each so many-th time; 0 is every time
+	asked  int
 }
 
 // check is what a health check finds.
@@ -50,13 +55,15 @@ type check struct {
 	times int // how often; 0: until it is changed
 }
 
-// call is one that reached an endpoint.
-type call struct{ began, ended time.Duration }
+// uptime is how long the system has been there when a script begins. At its very first
+// moment nobody can have come back yet: slow start would not be seen.
+const uptime = time.Minute
 
 func newStage(t *testing.T) *stage {
 	us, err := understudy.New(understudy.Config{Node: "stage"})
 	require.NoError(t, err)
-	s := &stage{t: t, us: us, began: time.Now(), acts: make(map[string]act), checks: make(map[string]check)}
+	<-time.After(uptime)
+	s := &stage{t: t, us: us, began: time.Now(), acts: make(map[string]act), checks: make(map[string]check), turn: make(chan struct{}, 1)}
 	t.Cleanup(func() {
 		require.NoError(t, us.Close())
 		s.pass(time.Second) // protoactor keeps a goroutine that long after a dead letter
@@ -68,7 +75,23 @@ func (s *stage) now() time.Duration { return time.Since(s.began) }
 
 func (s *stage) pass(d time.Duration) {
 	<-time.After(d)
+	s.settle()
+}
+
+// settle waits until nothing moves any more at this moment.
+func (s *stage) settle() {
+	for s.takeTurn(); s.waiting.Load() > 0; s.takeTurn() {
+	}
+}
+
+// takeTurn waits until all others wait: for time to pass, or for their own turn, in the
+// order in which they came.
+func (s *stage) takeTurn() {
+	s.waiting.Add(1)
+	s.turn <- struct{}{}
+	s.waiting.Add(-1)
 	synctest.Wait()
+	<-s.turn
 }
 
 // command carries one out and returns its trace: its own lines and, further in, what
@@ -83,7 +106,7 @@ func (s *stage) command(words []string) (lines []string, err error) {
 	switch words[0] {
 	case "service", "reload":
 		err = s.configure(words[0] == "reload", arg(1), words[2:])
-	case "fail", "refuse", "stall", "answer", "down", "up", "check":
+	case "fail", "refuse", "stall", "slow", "flaky", "answer", "down", "up", "check":
 		err = s.direct(words)
 	case "remove":
 		err = s.us.RemoveService(arg(1))
@@ -93,6 +116,8 @@ func (s *stage) command(words []string) (lines []string, err error) {
 			method = "POST"
 		}
 		return s.requests(method, words[1:])
+	case "burst":
+		return s.burst(words[1:])
 	case "advance":
 		d, perr := time.ParseDuration(arg(1))
 		if err = perr; err == nil {
@@ -102,6 +127,8 @@ func (s *stage) command(words []string) (lines []string, err error) {
 		err = s.operate(words[0], arg(1), strings.Join(words[2:], " "))
 	case "status":
 		return s.status(arg(1))
+	case "stats":
+		return []string{counted(s.us.Service(arg(1)).Stats())}, nil
 	case "events":
 		n, perr := strconv.Atoi(arg(2))
 		for _, e := range s.us.Service(arg(1)).History(n) {
@@ -111,7 +138,7 @@ func (s *stage) command(words []string) (lines []string, err error) {
 	default:
 		return nil, errors.New("no such command")
 	}
-	synctest.Wait()
+	s.settle()
 	return append(lines, s.happened()...), err
 }
 
@@ -136,27 +163,33 @@ func (s *stage) configure(again bool, name string, settings []string) error {
 
 func (s *stage) handler(id string) understudy.Handler {
 	return func(ctx context.Context, _ *messages.Request) (*messages.Response, error) {
-		synctest.Wait() // what the attempt before has set going comes first
-		began := s.now()
-		s.mu.Lock()
-		a := s.acts[id]
-		if a.times > 0 {
-			a.times--
-			s.acts[id] = a
-		}
-		if a.times == 0 {
-			delete(s.acts, id)
-		}
-		if a.answer == nil {
-			a.answer = status(200, "")
-		}
-		s.mu.Unlock()
-		resp, err := a.answer(ctx)
-		s.mu.Lock()
-		s.calls = append(s.calls, call{began, s.now()})
-		s.mu.Unlock()
+		s.takeTurn() // what the attempt before has set going comes first
+		done := taleOf(ctx).called(id, s.now())
+		resp, err := s.next(id)(ctx)
+		done(s.now(), resp, err)
 		return resp, err
 	}
+}
+
+// next is how the endpoint answers its next call.
+func (s *stage) next(id string) func(context.Context) (*messages.Response, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, told := s.acts[id]
+	if !told {
+		return status(200, "")
+	}
+	a.asked++
+	if a.every > 0 && a.asked%a.every != 0 {
+		s.acts[id] = a
+		return status(200, "")
+	}
+	if a.times--; a.times == 0 {
+		delete(s.acts, id)
+	} else {
+		s.acts[id] = a
+	}
+	return a.answer
 }
 
 func (s *stage) check(ctx context.Context, target understudy.Target) error {
@@ -199,6 +232,19 @@ func (s *stage) direct(words []string) error {
 		a.answer = func(context.Context) (*messages.Response, error) { return nil, refused }
 	case "stall":
 		a.answer = func(ctx context.Context) (*messages.Response, error) { <-ctx.Done(); return nil, ctx.Err() }
+	case "slow":
+		took, err := time.ParseDuration(strings.Join(rest[:min(1, len(rest))], ""))
+		if err != nil {
+			return err
+		}
+		a.answer, rest = taking(took), rest[1:]
+	case "flaky":
+		a.answer = status(503, "")
+		every, err := strconv.Atoi(strings.Join(rest, ""))
+		if err != nil {
+			return err
+		}
+		a.every, rest = every, nil
 	case "answer":
 		code, err := strconv.Atoi(strings.Join(rest[:min(1, len(rest))], ""))
 		if err != nil {
@@ -236,6 +282,8 @@ func (s *stage) directCheck(id string, rest []string) error {
 	case "good":
 	case "bad":
 		c.err = errors.New("not ready")
+	case "refused":
+		c.err = refused
 	default:
 		c.took, err = time.ParseDuration(word)
 	}
@@ -244,6 +292,18 @@ func (s *stage) directCheck(id string, rest []string) error {
 }
 
 var refused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+
+// taking answers well after some time.
+func taking(d time.Duration) func(context.Context) (*messages.Response, error) {
+	return func(ctx context.Context) (*messages.Response, error) {
+		select {
+		case <-time.After(d):
+			return &messages.Response{Status: 200}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
 
 func status(code int, retryAfter string) func(context.Context) (*messages.Response, error) {
 	return func(context.Context) (*messages.Response, error) {
@@ -266,141 +326,12 @@ func (s *stage) operate(verb, id, reason string) error {
 	return fmt.Errorf("no endpoint %q", id)
 }
 
-// countedFrom is how many requests are no longer told one by one.
-const countedFrom = 21
-
-// requests makes some and tells of each, or counts them.
-func (s *stage) requests(method string, words []string) ([]string, error) {
-	name, n, every := words[0], 1, time.Duration(0)
-	var err error
-	if len(words) > 1 && words[1] != "every" {
-		n, err = strconv.Atoi(words[1])
-	}
-	if i := slices.Index(words, "every"); i > 0 && err == nil {
-		every, err = time.ParseDuration(strings.Join(words[i+1:], ""))
-	}
-	if err != nil {
-		return nil, err
-	}
-	tell := teller{}
-	if n >= countedFrom {
-		tell.counts = make(map[string]int)
-	}
-	for range n {
-		tell.request(s.request(s.us.Service(name), method))
-		tell.happened(s.happened())
-		if every > 0 {
-			s.pass(every)
-			tell.happened(s.happened())
-		}
-	}
-	return tell.done(), nil
-}
-
-// request makes one and returns who served it and, where that is not all there is to
-// say, the words for it.
-func (s *stage) request(service *understudy.Service, method string) (server, words string) {
-	s.calls = nil
-	asked := s.now()
-	resp, err := service.Request(s.t.Context(), &messages.Request{Method: method})
-	synctest.Wait()
-	var e *understudy.Error
-	var attempts []messages.Attempt
-	switch {
-	case errors.As(err, &e):
-		attempts = e.Attempts
-	case err == nil:
-		attempts = resp.Attempts
-	}
-	var parts []string
-	last := asked
-	for i, a := range attempts {
-		part := ""
-		if i < len(s.calls) {
-			if waited := s.calls[i].began - last; waited > 0 {
-				part = fmt.Sprintf("%v later ", waited)
-			}
-			last = s.calls[i].ended
-		}
-		part += a.Endpoint
-		switch {
-		case a.Words == "" && resp.Status == 200:
-			part += " serves"
-		case a.Words == "":
-			part += fmt.Sprintf(" answers %d", resp.Status)
-		case a.Duration > 0:
-			part += fmt.Sprintf(" fails after %v (%s)", a.Duration, a.Words)
-		default:
-			part += fmt.Sprintf(" fails (%s)", a.Words)
-		}
-		parts = append(parts, part)
-	}
-	switch {
-	case err != nil && len(attempts) == 0:
-		return "", fmt.Sprintf("refused: %v [%s]", err, e.Code)
-	case err != nil:
-		return "", fmt.Sprintf("%s: %v [%s]", strings.Join(parts, ", "), err, e.Code)
-	case len(parts) == 1 && strings.HasSuffix(parts[0], " serves"):
-		return attempts[0].Endpoint, ""
-	}
-	return "", strings.Join(parts, ", ")
-}
-
-// teller puts the lines of some requests together.
-type teller struct {
-	lines  []string
-	served []string       // the newest requests of which there is no more to say
-	counts map[string]int // nil: each is told
-	events []string
-}
-
-func (t *teller) request(server, words string) {
-	switch {
-	case t.counts != nil && words == "":
-		t.counts["served by "+server]++
-	case t.counts != nil:
-		t.counts[words]++
-	case words == "":
-		t.served = append(t.served, server)
-	default:
-		t.flush()
-		t.lines = append(t.lines, words)
-	}
-}
-
-func (t *teller) happened(events []string) {
-	if t.counts != nil {
-		t.events = append(t.events, events...)
-	} else if len(events) > 0 {
-		t.flush()
-		t.lines = append(t.lines, events...)
-	}
-}
-
-func (t *teller) flush() {
-	if len(t.served) > 0 {
-		t.lines = append(t.lines, "served by "+strings.Join(t.served, " "))
-		t.served = nil
-	}
-}
-
-func (t *teller) done() []string {
-	t.flush()
-	if t.counts == nil {
-		return t.lines
-	}
-	for words, n := range t.counts {
-		t.lines = append(t.lines, fmt.Sprintf("%4d × %s", n, words))
-	}
-	slices.SortFunc(t.lines, func(a, b string) int { return cmp.Compare(a[strings.Index(a, "×"):], b[strings.Index(b, "×"):]) })
-	return append(t.lines, t.events...)
-}
-
 // told are the kinds that the commands and the request lines tell already.
 var told = []messages.Kind{messages.KindRetry, messages.KindFailover, messages.KindRecovery, messages.KindTimeout, messages.KindServiceAdded, messages.KindServiceRemoved}
 
 // happened returns the events that no command has shown yet. What timers bring at one
-// moment comes in any order, so it is put into that of the endpoints.
+// moment comes in any order, so it is put into that of the endpoints, and what follows for
+// the service comes last.
 func (s *stage) happened() (lines []string) {
 	var fresh []understudy.Event
 	for _, name := range s.us.Services() {
@@ -411,7 +342,7 @@ func (s *stage) happened() (lines []string) {
 		}
 	}
 	slices.SortFunc(fresh, func(a, b understudy.Event) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Sequence, b.Sequence))
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(place(a), place(b)), cmp.Compare(a.Sequence, b.Sequence))
 	})
 	for _, e := range fresh {
 		s.shown = max(s.shown, e.Sequence)
@@ -419,6 +350,8 @@ func (s *stage) happened() (lines []string) {
 	}
 	return lines
 }
+
+func place(e understudy.Event) string { return cmp.Or(e.Endpoint, "\xff") }
 
 // words is an event in one line.
 func (s *stage) words(e understudy.Event) string {
@@ -430,9 +363,16 @@ func (s *stage) words(e understudy.Event) string {
 	return line
 }
 
+// limitUsual is how many attempts an endpoint may have in flight where nothing says so.
+const limitUsual = 1024
+
 // status tells who may be picked.
 func (s *stage) status(name string) (lines []string, err error) {
-	for _, e := range s.us.Service(name).Status().Endpoints {
+	service := s.us.Service(name).Status()
+	if service.Panic {
+		lines = append(lines, "panic mode: health and ejections are ignored")
+	}
+	for _, e := range service.Endpoints {
 		line := e.ID + ": not eligible"
 		if e.Eligible {
 			line = e.ID + ": eligible"
@@ -449,11 +389,20 @@ func (s *stage) status(name string) (lines []string, err error) {
 		} else if e.HealthReason != "" && e.HealthReason != "no check is configured" {
 			why = append(why, e.HealthReason)
 		}
+		if e.EjectedReason != "" {
+			why = append(why, fmt.Sprintf("ejected until %v: %s", e.EjectedUntil.Sub(s.began), e.EjectedReason))
+		}
 		if e.BreakerReason != "" {
 			why = append(why, "breaker "+e.BreakerReason)
 		}
 		if !e.CoolingUntil.IsZero() {
 			why = append(why, fmt.Sprintf("asked for a pause until %v", e.CoolingUntil.Sub(s.began)))
+		}
+		if !e.WarmingUntil.IsZero() {
+			why = append(why, fmt.Sprintf("slow start until %v", e.WarmingUntil.Sub(s.began)))
+		}
+		if e.Limit != limitUsual {
+			why = append(why, fmt.Sprintf("at most %d in flight", e.Limit))
 		}
 		if len(why) > 0 {
 			line += " — " + strings.Join(why, "; ")
@@ -461,4 +410,21 @@ func (s *stage) status(name string) (lines []string, err error) {
 		lines = append(lines, line)
 	}
 	return lines, nil
+}
+
+// counted tells what the service counted, but for what there was none of.
+func counted(n messages.ServiceStats) string {
+	var words []string
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{
+		{n.Requests, "requests"}, {n.Succeeded, "succeeded"}, {n.Failed, "failed"}, {n.Attempts, "attempts"},
+		{n.Retries, "retries"}, {n.Hedges, "hedges"}, {n.Refusals, "refusals"}, {n.Fallbacks, "fallbacks"},
+	} {
+		if c.n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return strings.Join(words, ", ")
 }

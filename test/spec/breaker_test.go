@@ -243,7 +243,10 @@ func TestBreaker08(t *testing.T) {
 	virtually(t, c, func(t *testing.T, s *understudy.Service) {
 		var b backend
 		b.set(broken, "a")
-		_ = do(t, s, &b, 5)
+		_ = do(t, s, &b, 4)
+		require.Equal(t, "closed", status(t, s, "a").Breaker)
+		_ = do(t, s, &b, 1)
+		require.Equal(t, "open", status(t, s, "a").Breaker, "5 failures")
 		pass(time.Minute - 1)
 		coded(t, do(t, s, &b, 1), messages.CodeCircuitOpen)
 		pass(1)

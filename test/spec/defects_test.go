@@ -444,3 +444,133 @@ func TestDefectStrategyBecomesRoundRobin(t *testing.T) {
 	coded(t, do(t, s, &b, 1), messages.CodeInvalidStrategy)
 	require.Zero(t, b.total())
 }
+
+// "Defects […]: […] a strategy that silently becomes round robin.": none of the others
+// behaves like it where the two differ.
+func TestDefectStrategyBehavesLikeRoundRobin(t *testing.T) {
+	slow := func(b *backend) { b.set(taking(100*time.Millisecond, nil), "c") }
+	share := func(b *backend) []int { return []int{b.of("a"), b.of("b"), b.of("c")} }
+	const calls = 300 // round robin: 100 each, one after the other
+	for name, tc := range map[string]struct {
+		config understudy.ServiceConfig
+		set    func(b *backend)
+		check  func(t *testing.T, b *backend)
+	}{
+		"weighted": {understudy.ServiceConfig{Strategy: understudy.Strategy{Weights: map[string]int{"a": 4}}}, nil,
+			func(t *testing.T, b *backend) { require.Equal(t, []int{200, 50, 50}, share(b)) }},
+		"random": {understudy.ServiceConfig{}, nil, func(t *testing.T, b *backend) {
+			again := 0
+			for i := range b.hits[1:] {
+				if b.hits[i] == b.hits[i+1] {
+					again++
+				}
+			}
+			require.InDelta(t, 100, again, 50, "as often as chance has it, the same twice")
+			for _, n := range share(b) {
+				require.InDelta(t, 100, n, 50)
+			}
+		}},
+		"p2c_ewma":     {understudy.ServiceConfig{}, slow, func(t *testing.T, b *backend) { require.Less(t, b.of("c"), 30, share(b)) }},
+		"":             {understudy.ServiceConfig{}, slow, func(t *testing.T, b *backend) { require.Less(t, b.of("c"), 30, share(b)) }}, // p2c_ewma
+		"health_based": {understudy.ServiceConfig{}, slow, func(t *testing.T, b *backend) { require.Less(t, b.of("c"), 30, share(b)) }},
+		"priority": {understudy.ServiceConfig{Endpoints: []understudy.Endpoint{{ID: "a", Priority: 1}, {ID: "b"}, {ID: "c", Priority: 1}}}, nil,
+			func(t *testing.T, b *backend) { require.Equal(t, []int{0, calls, 0}, share(b)) }},
+		"custom": {understudy.ServiceConfig{Hooks: understudy.Hooks{Pick: func(_ string, c []understudy.Candidate) int { return len(c) - 1 }}}, nil,
+			func(t *testing.T, b *backend) { require.Equal(t, []int{0, 0, calls}, share(b)) }},
+	} {
+		t.Run("pick: "+name, func(t *testing.T) {
+			c := tc.config
+			c.Strategy.Pick = name
+			if c.Endpoints == nil {
+				c.Endpoints = named("a", "b", "c")
+			}
+			virtually(t, c, func(t *testing.T, s *understudy.Service) {
+				if name == "" {
+					name = "p2c_ewma"
+				}
+				require.Contains(t, s.Status().Strategy, name)
+				var b backend
+				b.set(taking(time.Millisecond, nil), "a", "b", "c")
+				if tc.set != nil {
+					tc.set(&b)
+				}
+				require.NoError(t, do(t, s, &b, calls))
+				tc.check(t, &b)
+			})
+		})
+	}
+	t.Run("pick: least_connections", func(t *testing.T) {
+		s := add(t, start(t), "svc", understudy.ServiceConfig{Endpoints: named("a", "b", "c"), Strategy: understudy.Strategy{Pick: "least_connections"}})
+		idle := map[string]bool{"a": true, "b": true, "c": true}
+		for range 2 {
+			l, err := s.Acquire(t.Context())
+			require.NoError(t, err)
+			t.Cleanup(func() { l.Done(nil) })
+			delete(idle, l.Target().ID())
+		}
+		require.Len(t, idle, 1)
+		var b backend
+		require.NoError(t, do(t, s, &b, calls))
+		for id := range idle {
+			require.Equal(t, calls, b.of(id))
+		}
+	})
+	for alias, name := range map[string]string{"least_conn": "least_connections", "least_request": "least_connections"} {
+		s := add(t, start(t), "svc", understudy.ServiceConfig{Endpoints: named("a"), Strategy: understudy.Strategy{Pick: alias}})
+		require.Contains(t, s.Status().Strategy, name)
+	}
+}
+
+// "Defects […]: […] statistics counted twice; […]": nor where two attempts run beside
+// each other, the cache answers, or a fallback does.
+func TestDefectStatisticsCountedTwiceByPolicies(t *testing.T) {
+	t.Run("hedge", func(t *testing.T) {
+		for name, first := range map[string]error{"overtaken": nil, "overtaken, and fails": errBroken} {
+			t.Run(name, func(t *testing.T) {
+				c := understudy.ServiceConfig{Endpoints: named("a", "b"), Strategy: inOrder, Hedge: &understudy.Hedge{Delay: 50 * time.Millisecond}}
+				virtually(t, c, func(t *testing.T, s *understudy.Service) {
+					var b backend
+					b.set(taking(time.Second, first), "a")
+					got, err := understudy.Do(t.Context(), s, b.call, understudy.Hedged())
+					require.NoError(t, err)
+					require.Equal(t, "b", got)
+					pass(2 * time.Second)
+					require.Equal(t, []string{"a", "b"}, b.hits)
+					st := s.Stats()
+					require.Equal(t, []uint64{1, 1, 0, 0}, []uint64{st.Requests, st.Succeeded, st.Failed, st.Canceled})
+					require.Equal(t, []uint64{2, 1, 0, 0, 0}, []uint64{st.Attempts, st.Hedges, st.Retries, st.Failovers, st.Recoveries})
+					for _, id := range []string{"a", "b"} {
+						require.EqualValues(t, 1, status(t, s, id).Attempts, id)
+						require.Zero(t, status(t, s, id).Failures, id)
+						require.Zero(t, status(t, s, id).Inflight, id)
+					}
+				})
+			})
+		}
+	})
+	t.Run("cache", func(t *testing.T) {
+		hits := 0
+		virtually(t, understudy.ServiceConfig{Endpoints: []understudy.Endpoint{counting("a", &hits)}, Cache: cached()}, func(t *testing.T, s *understudy.Service) {
+			for range 5 {
+				_, err := s.Request(t.Context(), &messages.Request{})
+				require.NoError(t, err)
+			}
+			st := s.Stats()
+			require.EqualValues(t, 1, st.Attempts)
+			require.EqualValues(t, 4, st.Cached)
+			require.Equal(t, st.Requests, st.Succeeded+st.Failed+st.Canceled)
+		})
+	})
+	t.Run("fallback", func(t *testing.T) {
+		c := understudy.ServiceConfig{Endpoints: []understudy.Endpoint{handler("a", answering(503))}, Fallback: &understudy.Fallback{Body: "instead"}}
+		virtually(t, c, func(t *testing.T, s *understudy.Service) {
+			resp, err := s.Request(t.Context(), &messages.Request{})
+			require.NoError(t, err)
+			require.True(t, resp.Fallback)
+			st := s.Stats()
+			require.Equal(t, []uint64{1, 0, 1, 1}, []uint64{st.Requests, st.Succeeded, st.Failed, st.Fallbacks})
+			require.EqualValues(t, 3, st.Attempts)
+			require.EqualValues(t, 3, status(t, s, "a").Failures)
+		})
+	})
+}

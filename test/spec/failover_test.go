@@ -2,13 +2,18 @@ package spec
 
 import (
 	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-go/understudy"
 	"github.com/understudy-go/understudy/messages"
+	"github.com/understudy-go/understudy/test/understudytest"
 )
 
 // "18. Endpoints 1–3 cannot be resolved, 4 is well: `GET /products/search?q=phone` is
@@ -158,6 +163,103 @@ func TestFailover21(t *testing.T) {
 		require.NotErrorIs(t, err, messages.ErrAllEndpointsDown)
 		require.Contains(t, err.Error(), "no healthy endpoints")
 		require.Zero(t, b.total())
+	})
+}
+
+// "21. None eligible, panic off: `ALL_ENDPOINTS_DOWN`, which also is `NO_ENDPOINTS`,
+// "no healthy endpoints" […]": to everybody who asks, and where some are open and the
+// rest unhealthy too.
+func TestFailover21Everybody(t *testing.T) {
+	for name, mixed := range map[string]bool{"all unhealthy": false, "one open, one unhealthy": true} {
+		t.Run(name, func(t *testing.T) {
+			var sick sync.Map
+			c := understudy.ServiceConfig{Endpoints: named("a", "b"), PanicThreshold: understudy.Off,
+				Health: understudy.Health{InitialDelay: time.Hour, Fall: 1},
+				Hooks: understudy.Hooks{Check: func(_ context.Context, target understudy.Target) error {
+					if _, ill := sick.Load(target.ID()); ill {
+						return errBroken
+					}
+					return nil
+				}}}
+			s := add(t, start(t), "svc", c)
+			require.NoError(t, do(t, s, new(backend), 1))
+			sick.Store("b", true)
+			if mixed {
+				understudytest.Trip(t, s, "a")
+			} else {
+				sick.Store("a", true)
+			}
+			_, err := s.CheckAll(t.Context())
+			require.NoError(t, err)
+			require.False(t, status(t, s, "a").Eligible)
+			require.False(t, status(t, s, "b").Eligible)
+
+			var b backend
+			_, byRequest := s.Request(t.Context(), &messages.Request{})
+			_, bySelect := s.Select(t.Context())
+			_, byAcquire := s.Acquire(t.Context())
+			_, byClient := (&http.Client{Transport: s.RoundTripper()}).Get("http://svc/")
+			for by, err := range map[string]error{"Do": do(t, s, &b, 1), "Request": byRequest, "Select": bySelect, "Acquire": byAcquire, "RoundTripper": byClient} {
+				require.ErrorIs(t, err, messages.ErrNoEndpoints, by)
+				coded(t, err, messages.CodeAllEndpointsDown)
+				require.ErrorContains(t, err, "no healthy endpoints", by)
+			}
+			require.Zero(t, b.total())
+		})
+	}
+}
+
+// "21. None eligible, panic off: `ALL_ENDPOINTS_DOWN` […]": with panic on, as it is by
+// default, who is only said to be ill is asked as a last resort, and it is said aloud.
+// An open breaker and an operator's word hold even then.
+func TestFailover21Panic(t *testing.T) {
+	var sick atomic.Bool
+	c := understudy.ServiceConfig{Endpoints: named("a", "b", "c", "d"), Strategy: inOrder, SlowStart: understudy.SlowStart{Window: understudy.Off},
+		Health: understudy.Health{InitialDelay: time.Hour, Fall: 1, Rise: 1},
+		Hooks: understudy.Hooks{Check: func(context.Context, understudy.Target) error {
+			if sick.Load() {
+				return errBroken
+			}
+			return nil
+		}}}
+	virtually(t, c, func(t *testing.T, s *understudy.Service) {
+		var b backend
+		check := func() {
+			_, err := s.CheckAll(t.Context())
+			require.NoError(t, err)
+			synctest.Wait()
+		}
+		understudytest.Trip(t, s, "c")
+		operate(t, s, "d", understudy.VerbMaint)
+		require.NoError(t, do(t, s, &b, 10))
+		require.Equal(t, []int{5, 5, 0, 0}, []int{b.of("a"), b.of("b"), b.of("c"), b.of("d")})
+		require.False(t, s.Status().Panic)
+		require.Empty(t, happened(s, messages.KindPanicStarted))
+
+		sick.Store(true)
+		check()
+		for _, id := range []string{"a", "b", "c", "d"} {
+			require.False(t, status(t, s, id).Eligible, id)
+		}
+		require.True(t, s.Status().Panic)
+		require.Len(t, happened(s, messages.KindPanicStarted), 1)
+		require.NoError(t, do(t, s, &b, 10))
+		require.Equal(t, []int{10, 10, 0, 0}, []int{b.of("a"), b.of("b"), b.of("c"), b.of("d")}, "no open breaker, no operator's word")
+
+		off := s.Config()
+		off.PanicThreshold = understudy.Off
+		require.NoError(t, s.Configure(off))
+		coded(t, do(t, s, &b, 1), messages.CodeAllEndpointsDown)
+		require.Equal(t, 20, b.total())
+
+		sick.Store(false)
+		off.PanicThreshold = 0
+		require.NoError(t, s.Configure(off))
+		check()
+		require.False(t, s.Status().Panic)
+		require.NotEmpty(t, happened(s, messages.KindPanicEnded))
+		require.NoError(t, do(t, s, &b, 10))
+		require.Equal(t, []int{15, 15, 0, 0}, []int{b.of("a"), b.of("b"), b.of("c"), b.of("d")})
 	})
 }
 

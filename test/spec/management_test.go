@@ -161,6 +161,7 @@ func TestManagement37(t *testing.T) {
 		Endpoints:      []understudy.Endpoint{{ID: "a", Tags: []string{"x"}}, {ID: "b"}, {ID: "c"}},
 		Timeout:        10 * time.Second,
 		AttemptTimeout: understudy.Off,
+		SlowStart:      understudy.SlowStart{Window: understudy.Off},
 		Breaker:        understudy.Breaker{FailureThreshold: 2, OpenTimeout: time.Minute},
 		Retry:          understudy.Retry{MaxAttempts: 1, Backoff: understudy.Constant(time.Second)},
 		ErrorRules:     []understudy.ErrorRule{{Status: 404, Outcome: "failure"}},

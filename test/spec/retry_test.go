@@ -71,6 +71,26 @@ func TestRetry09(t *testing.T) {
 	})
 }
 
+// "9. […] waits 2 s then 4 s (exponential, 2..10 s) […]": they begin at 2 s, double, and
+// end at 10 s.
+func TestRetry09Waits(t *testing.T) {
+	c := understudy.ServiceConfig{Endpoints: named("a"), Breaker: understudy.Breaker{Disabled: true}, Timeout: understudy.Off,
+		Retry: understudy.Retry{MaxAttempts: 6, Backoff: understudy.Exponential(2*time.Second, 10*time.Second), Jitter: understudy.Off}}
+	virtually(t, c, func(t *testing.T, s *understudy.Service) {
+		var at []time.Time
+		_, err := understudy.Do(t.Context(), s, func(context.Context, understudy.Target) (int, error) {
+			at = append(at, time.Now())
+			return 0, errBroken
+		})
+		coded(t, err, messages.CodeRetryExhausted)
+		var waits []time.Duration
+		for i := range at[1:] {
+			waits = append(waits, at[i+1].Sub(at[i])/time.Second)
+		}
+		require.Equal(t, []time.Duration{2, 4, 8, 10, 10}, waits)
+	})
+}
+
 // "10. A service that fails half the time, breaker off: mean hits 1.75, fallback rate
 // 12.5 % ± 1 point over 10,000 requests."
 func TestRetry10(t *testing.T) {

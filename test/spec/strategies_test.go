@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-go/understudy"
+	"github.com/understudy-go/understudy/messages"
 	"github.com/understudy-go/understudy/test/understudytest"
 )
 
@@ -20,11 +21,13 @@ func TestStrategies24RoundRobin(t *testing.T) {
 	var b backend
 	require.NoError(t, do(t, s, &b, 9))
 	require.Equal(t, []string{"a", "b", "c", "a", "b", "c", "a", "b", "c"}, b.hits)
+	require.Equal(t, []int{3, 3, 3}, []int{b.of("a"), b.of("b"), b.of("c")})
 }
 
 // "24. […] Least connections: 5 in flight against 0 picks 0."
 func TestStrategies24LeastConnections(t *testing.T) {
-	s := add(t, start(t), "svc", understudy.ServiceConfig{Endpoints: named("busy"), Strategy: understudy.Strategy{Pick: "least_connections"}})
+	s := add(t, start(t), "svc", understudy.ServiceConfig{Endpoints: named("busy"), Strategy: understudy.Strategy{Pick: "least_connections"},
+		SlowStart: understudy.SlowStart{Window: understudy.Off}})
 	var held []*understudy.Lease
 	for range 5 {
 		l, err := s.Acquire(t.Context())
@@ -91,6 +94,69 @@ func TestStrategies26(t *testing.T) {
 		require.NoError(t, do(t, s, &b, 300))
 		require.Equal(t, 300, b.of("web-3"))
 	})
+}
+
+// "26. […] `health_based` never picks web-3 until both others are out": the same where
+// they are out by their checks. Panic mode is for when web-3 is out too; a share as its
+// threshold brings it on before.
+func TestStrategies26Panic(t *testing.T) {
+	for name, tc := range map[string]struct {
+		threshold understudy.PanicThreshold
+		panic     bool // with one of three eligible
+	}{"last resort": {0, false}, "off": {understudy.Off, false}, "half": {0.5, true}} {
+		t.Run(name, func(t *testing.T) {
+			var checks backend
+			c := understudy.ServiceConfig{Endpoints: named("web-1", "web-2", "web-3"), Strategy: understudy.Strategy{Pick: "health_based"},
+				PanicThreshold: tc.threshold, SlowStart: understudy.SlowStart{Window: understudy.Off},
+				Health: understudy.Health{InitialDelay: time.Hour, DegradedAbove: 500 * time.Millisecond, Fall: 1},
+				Hooks: understudy.Hooks{Check: func(ctx context.Context, target understudy.Target) error {
+					_, err := checks.call(ctx, target)
+					return err
+				}}}
+			virtually(t, c, func(t *testing.T, s *understudy.Service) {
+				check := func() {
+					_, err := s.CheckAll(t.Context())
+					require.NoError(t, err)
+				}
+				checks.set(taking(600*time.Millisecond, nil), "web-3")
+				check()
+				require.Equal(t, []string{"healthy", "healthy", "degraded"},
+					[]string{status(t, s, "web-1").Health, status(t, s, "web-2").Health, status(t, s, "web-3").Health})
+				var b backend
+				require.NoError(t, do(t, s, &b, 100))
+				checks.set(broken, "web-1")
+				check()
+				require.NoError(t, do(t, s, &b, 100))
+				if !tc.panic { // web-2 alone is left
+					require.Zero(t, b.of("web-3"))
+				}
+				checks.set(broken, "web-2")
+				check()
+				b.hits = nil
+				require.NoError(t, do(t, s, &b, 100))
+				require.Equal(t, tc.panic, s.Status().Panic)
+				if tc.panic {
+					require.Less(t, b.of("web-3"), 100)
+				} else {
+					require.Equal(t, 100, b.of("web-3"))
+				}
+
+				checks.set(broken, "web-3")
+				check()
+				b.hits = nil
+				err := do(t, s, &b, 100)
+				if tc.threshold == understudy.Off {
+					coded(t, err, messages.CodeAllEndpointsDown)
+					require.Zero(t, b.total())
+					return
+				}
+				require.NoError(t, err, "as the last resort")
+				require.True(t, s.Status().Panic)
+				require.Positive(t, b.of("web-1"))
+				require.Positive(t, b.of("web-2"))
+			})
+		})
+	}
 }
 
 // available are the strategies that need neither a key nor a place.
