@@ -70,6 +70,7 @@ type call struct {
 	options  CallOption
 	method   string // for HTTP: names the span
 	any      bool   // every failure may be retried, not only those the policy lists (Do)
+	quiet    bool   // nobody's request: it refreshes the cache
 	once     bool   // not idempotent: retried only while nothing was sent
 	began    time.Duration
 	deadline time.Duration // 0: none
@@ -204,7 +205,7 @@ func (c *call) next() bool {
 func (c *call) ask(now time.Duration, fresh bool) *lease {
 	l := newLease(c.cell)
 	l.at, l.deadline, l.key = now, c.deadline, c.options.key
-	l.timeout = bound(c.set.config.AttemptTimeout)
+	l.timeout, l.quiet = bound(c.set.config.AttemptTimeout), c.quiet
 	if c.attempt > 1 {
 		l.retry, l.fresh, l.charge, l.previous = true, fresh, fresh && (!c.unsent || c.race != nil), c.previous
 		l.hedge = c.race != nil // only the second one asks within it
@@ -363,6 +364,9 @@ func (c *call) decide(now time.Duration, j *judgement, err error, status int) re
 	}
 	if j.outcome == messages.Success && err == nil {
 		r.end = requestSucceeded
+		if c.quiet {
+			r.end = requestGoesOn
+		}
 		return r
 	}
 	if c.broken != nil {
@@ -377,7 +381,7 @@ func (c *call) decide(now time.Duration, j *judgement, err error, status int) re
 	c.again = j.retry && c.attempt < c.max && (!c.once || c.unsent) &&
 		(c.deadline == 0 || now < c.deadline) && c.ctx.Err() == nil
 	switch {
-	case c.again, c.lost, beside: // whoever comes back last carries the request's end
+	case c.again, c.lost, c.quiet, beside: // whoever comes back last carries the request's end
 	case j.code == messages.CodeCanceled:
 		r.end = requestCanceled
 	case j.outcome == messages.Success, j.asGiven:

@@ -46,8 +46,9 @@ type serviceCell struct {
 	average   balance.Average
 	listening atomic.Bool // OnTransition has its goroutine
 	fallbacks atomic.Uint64
-	cached    atomic.Uint64               // requests that the cache answered
-	uncached  atomic.Uint64               // requests that waited in vain for another one's answer
+	// apart are requests that no endpoint saw, by their end: the cache answered, or they
+	// waited for what another one had asked for.
+	apart     [requestCanceled + 1]atomic.Uint64
 	cache     atomic.Pointer[cache.Cache] // nil: off
 	good, bad atomic.Uint64               // attempts, counted while the rate limit is dynamic
 	// delays measures how long a hedge waits; nil until one is wanted.

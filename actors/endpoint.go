@@ -171,7 +171,7 @@ func (e *endpointCell) concurrency() int {
 // learn tells the adaptive limit of an attempt that came back.
 func (e *endpoint) learn(now time.Duration, r *result) {
 	dropped := r.outcome == messages.Timeout || r.pause > 0
-	if dropped || r.outcome != messages.Ignored {
+	if dropped || r.outcome == messages.Success { // an error may come fast from who is overloaded
 		e.adaptive.Observe(now, r.latency, e.inflight+1, dropped)
 	}
 }
@@ -457,7 +457,11 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 	before := e.settings
 	e.settings = m.settings
 	e.draining = nil
-	if before.config.Concurrency != e.settings.config.Concurrency {
+	switch was, is := before.config.Concurrency, e.settings.config.Concurrency; {
+	case was == is:
+	case e.adaptive != nil && is.Adaptive:
+		e.adaptive.Configure(is)
+	default:
 		e.adaptive = e.newAdaptive(e.settings)
 	}
 	if e.settings.config.Outlier.Disabled {

@@ -2,17 +2,27 @@ package actors
 
 import (
 	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/hedge"
+	"github.com/understudy-go/understudy/actors/limit"
+	"github.com/understudy-go/understudy/actors/transport"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -320,4 +330,319 @@ type closes struct {
 func (c *closes) Close() error {
 	c.closed = true
 	return nil
+}
+
+// H1: the hedge's 500 came before the first's 200: its body and lease are never let go.
+func TestAFailedHedgesBodyIsClosed(t *testing.T) {
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { time.Sleep(300 * time.Millisecond) }))
+	defer slow.Close()
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); io.WriteString(w, "no") }))
+	defer broken.Close()
+	sys := New(Options{})
+	c := hedging(2)
+	c.Endpoints[0].URL, c.Endpoints[1].URL = slow.URL, broken.URL
+	s, err := sys.AddService("svc", c)
+	require.NoError(t, err)
+	resp, err := (&http.Client{Transport: s.RoundTripper()}).Get("http://x/")
+	require.NoError(t, err)
+	require.Equal(t, 200, resp.StatusCode)
+	resp.Body.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	require.NoError(t, sys.Shutdown(ctx))
+}
+
+func TestAFailedHedgesBodyIsClosedInDo(t *testing.T) {
+	virtual(t, hedging(2), func(t *testing.T, s *Service) {
+		bodies := map[string]*closes{"e0": {Reader: strings.NewReader("ok")}, "e1": {Reader: strings.NewReader("no")}}
+		_, err := Do(t.Context(), s, func(_ context.Context, target Target) (*http.Response, error) {
+			st := 500
+			if target.ID() == "e0" {
+				<-time.After(100 * time.Millisecond)
+				st = 200
+			}
+			return &http.Response{StatusCode: st, Body: bodies[target.ID()]}, nil
+		}, Hedged())
+		require.NoError(t, err)
+		settled(t, s)
+		require.True(t, bodies["e1"].closed, "the hedge's 500 is nobody's")
+	})
+}
+
+// H2: the hedge begins to read the request after Request has returned.
+func TestAHedgeLeavesTheRequestAloneAfterwards(t *testing.T) {
+	c := hedging(2)
+	c.Hedge.Delay = time.Millisecond
+	for i := range c.Endpoints {
+		c.Endpoints[i].Handler = func(ctx context.Context, m *messages.Request) (*messages.Response, error) {
+			if i == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			for range 1000 {
+				_ = m.Header.Get("X")
+			}
+			return &messages.Response{}, nil
+		}
+	}
+	sys := New(Options{})
+	defer sys.Close()
+	s, err := sys.AddService("svc", c)
+	require.NoError(t, err)
+	m := &messages.Request{Header: messages.Header{"X": {"1"}}}
+	for range 300 {
+		_, err := s.Request(t.Context(), m)
+		require.NoError(t, err)
+		m.Header.Set("Y", "2") // mine again
+	}
+}
+
+func TestAHedgedRoundTripLeavesTheRequestAloneAfterwards(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { time.Sleep(time.Millisecond) }))
+	defer srv.Close()
+	sys := New(Options{})
+	defer sys.Close()
+	c := hedging(2)
+	c.Hedge.Delay = time.Millisecond
+	c.Endpoints[0].URL, c.Endpoints[1].URL = srv.URL, srv.URL+"/b"
+	s, err := sys.AddService("svc", c)
+	require.NoError(t, err)
+	m := &messages.Request{Header: messages.Header{"X": {"1"}}}
+	for range 2000 {
+		_, _ = s.Request(t.Context(), m)
+		m.Header.Set("Y", "2") // mine again
+	}
+}
+
+// H3: the hedge panicked, then the first fails and could be tried again: counted never.
+func TestAPanicInAHedgeCountsTheRequest(t *testing.T) {
+	virtual(t, hedging(3), func(t *testing.T, s *Service) {
+		require.PanicsWithValue(t, "boom", func() {
+			_, _ = Do(t.Context(), s, func(ctx context.Context, target Target) (string, error) {
+				if target.ID() == "e1" {
+					panic("boom")
+				}
+				<-time.After(100 * time.Millisecond)
+				return "", errBoom
+			}, Hedged())
+		})
+		settled(t, s)
+	})
+}
+
+// H4: the hedge wins, and the first panics over its ended context: the hedge's answer stays open.
+func TestTheWinnersBodyIsClosedWhereTheFirstPanics(t *testing.T) {
+	virtual(t, hedging(2), func(t *testing.T, s *Service) {
+		body := &closes{Reader: strings.NewReader("ok")}
+		require.Panics(t, func() {
+			_, _ = Do(t.Context(), s, func(ctx context.Context, target Target) (*http.Response, error) {
+				if target.ID() == "e0" {
+					<-ctx.Done()
+					panic(http.ErrAbortHandler)
+				}
+				return &http.Response{StatusCode: 200, Body: body}, nil
+			}, Hedged())
+		})
+		settled(t, s)
+		require.True(t, body.closed)
+	})
+}
+
+// H5: the hedge panicked before the first answered: nobody hears of it.
+func TestAPanicInAHedgeIsNotSwallowed(t *testing.T) {
+	virtual(t, hedging(2), func(t *testing.T, s *Service) {
+		require.Panics(t, func() {
+			_, _ = Do(t.Context(), s, func(ctx context.Context, target Target) (string, error) {
+				if target.ID() == "e1" {
+					panic("boom")
+				}
+				<-time.After(100 * time.Millisecond)
+				return "ok", nil
+			}, Hedged())
+		})
+		settled(t, s)
+	})
+}
+
+// H6: the first panics; before its end is told, the hedge fails and could be tried again.
+func TestAPanicBesideAFailedHedgeCountsTheRequest(t *testing.T) {
+	c := hedging(3)
+	failed := make(chan struct{})
+	c.Hooks.OnAttempt = func(a messages.Attempt) {
+		if a.Endpoint == "e0" { // slow to hear
+			<-failed
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		failed = make(chan struct{})
+		sys := New(Options{})
+		s, err := sys.AddService("svc", c)
+		require.NoError(t, err)
+		defer func() { sys.Close(); advance(2 * time.Second) }()
+		require.Panics(t, func() {
+			_, _ = Do(t.Context(), s, func(ctx context.Context, target Target) (string, error) {
+				if target.ID() == "e0" {
+					<-time.After(60 * time.Millisecond)
+					panic("boom")
+				}
+				<-time.After(60 * time.Millisecond)
+				defer time.AfterFunc(time.Millisecond, func() { close(failed) })
+				return "", errBoom
+			}, Hedged())
+		})
+		settled(t, s)
+	})
+}
+
+// H7: a hedge that was not begun counts as one.
+func TestALosersAnswerMayHaveNoBody(t *testing.T) {
+	virtual(t, hedging(2), func(t *testing.T, s *Service) {
+		_, err := Do(t.Context(), s, func(ctx context.Context, target Target) (*http.Response, error) {
+			if target.ID() == "e0" {
+				<-ctx.Done()
+				return &http.Response{}, ctx.Err()
+			}
+			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+		}, Hedged())
+		require.NoError(t, err)
+		settled(t, s)
+	})
+}
+
+// H8: after an attempt of which nothing was sent, the hedge costs no budget.
+func TestAHedgeOfAnUnsentAttemptPaysToo(t *testing.T) {
+	c := hedging(3)
+	c.Strategy.Pick = "custom"
+	c.Hooks.Pick = func(string, []balance.Candidate) int { return 0 }
+	c.Retry.Budget.Ratio, c.Retry.Budget.MinPerSecond = 0.001, 0.1 // 1 in 10 s
+	virtual(t, c, func(t *testing.T, s *Service) {
+		for range 5 {
+			first := ""
+			Do(t.Context(), s, func(ctx context.Context, target Target) (string, error) {
+				if first == "" {
+					first = target.ID()
+					return "", transport.MarkUnsent(errors.New("x"))
+				}
+				<-time.After(100 * time.Millisecond)
+				return "", nil
+			}, Hedged())
+		}
+		advance(time.Second)
+		require.LessOrEqual(t, s.Stats().Hedges, uint64(1))
+	})
+}
+
+// H9: a hedge that was never made counts as one and costs a slot of the rate limit.
+func TestAHedgeThatCameTooLateIsNone(t *testing.T) {
+	c := hedging(2)
+	c.RateLimit = limit.RateConfig{Limit: 2, Per: time.Hour}
+	c.Strategy.Pick = "custom"
+	picks := 0
+	c.Hooks.Pick = func(string, []balance.Candidate) int {
+		if picks++; picks == 2 {
+			<-time.After(100 * time.Millisecond)
+		}
+		return 0
+	}
+	virtual(t, c, func(t *testing.T, s *Service) {
+		reconf(t, s, c)
+		_, err := Do(t.Context(), s, taking(map[string]time.Duration{"e0": 60 * time.Millisecond, "e1": time.Second}), Hedged())
+		require.NoError(t, err)
+		advance(time.Second)
+		n := s.Stats()
+		require.EqualValues(t, 1, n.Attempts)
+		require.EqualValues(t, 0, n.Hedges)
+	})
+}
+
+// H10: the loser's span is an error.
+func TestALosersSpanIsNoError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := tracetest.NewSpanRecorder()
+		sys := New(Options{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(rec))})
+		defer func() { sys.Close(); advance(2 * time.Second) }()
+		s, err := sys.AddService("svc", hedging(2))
+		require.NoError(t, err)
+		_, err = Do(t.Context(), s, taking(map[string]time.Duration{"e0": time.Second, "e1": 10 * time.Millisecond}), Hedged())
+		require.NoError(t, err)
+		synctest.Wait()
+		for _, sp := range rec.Ended() {
+			require.NotEqual(t, codes.Error, sp.Status().Code, "%v", sp.Attributes())
+		}
+	})
+}
+
+type tracked struct {
+	*strings.Reader
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (b *tracked) Close() error { b.once.Do(func() { b.open.Add(-1) }); return nil }
+
+// S1: random hedged calls with a rate limit and reconfiguration; everything adds up.
+func TestHedgedCallsAddUp(t *testing.T) {
+	for seed := range uint64(150) {
+		c := hedging(4)
+		c.Timeout = 2 * time.Second
+		c.AttemptTimeout = 300 * time.Millisecond
+		c.Breaker.OpenTimeout = 200 * time.Millisecond
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		if seed%2 == 0 {
+			c.RateLimit = limit.RateConfig{Limit: 5 + rnd.IntN(10), Per: 100 * time.Millisecond, Dynamic: seed%4 == 0}
+			c.Concurrency.Max = 2
+		}
+		virtual(t, c, func(t *testing.T, s *Service) {
+			reconf(t, s, c)
+			var wg sync.WaitGroup
+			var open atomic.Int32
+			for i := range 100 {
+				r := rand.New(rand.NewPCG(seed, uint64(i)+2))
+				var mu sync.Mutex
+				x := func(n int) int { mu.Lock(); defer mu.Unlock(); return r.IntN(n) }
+				wg.Go(func() {
+					<-time.After(time.Duration(x(1000)) * time.Millisecond)
+					ctx, cancel := context.WithCancel(t.Context())
+					if x(4) == 0 {
+						time.AfterFunc(time.Duration(x(400))*time.Millisecond, cancel)
+					}
+					defer cancel()
+					var rep Report
+					resp, err := Do(ctx, s, func(ctx context.Context, _ Target) (*http.Response, error) {
+						d := time.Duration(x(200)) * time.Millisecond
+						if x(3) == 0 {
+							<-time.After(d)
+						} else {
+							select {
+							case <-time.After(d):
+							case <-ctx.Done():
+								return nil, ctx.Err()
+							}
+						}
+						switch x(6) {
+						case 0:
+							return nil, errors.New("x")
+						default:
+							open.Add(1)
+							return &http.Response{StatusCode: 200, Body: &tracked{Reader: strings.NewReader("x"), open: &open}}, nil
+						}
+					}, Hedged(), Into(&rep))
+					if err == nil {
+						resp.Body.Close()
+					}
+				})
+			}
+			wg.Wait()
+			advance(time.Second)
+			settled(t, s)
+			n := s.Stats()
+			require.Equal(t, n.Requests, n.Succeeded+n.Failed+n.Canceled, "%+v", n)
+			require.Zero(t, open.Load())
+			synctest.Wait()
+		})
+	}
+}
+func reconf(t *testing.T, s *Service, c ServiceConfig) {
+	t.Helper()
+	require.NoError(t, s.Configure(c))
+	synctest.Wait()
 }

@@ -32,6 +32,7 @@ type lease struct {
 	fresh    bool          // rather refuse than go to an endpoint already tried: the caller waits first
 	hedge    bool          // it goes beside an attempt that takes long: it waits for nothing
 	reserve  bool          // panic mode sends it to an endpoint that is not well
+	quiet    bool          // nobody's request: it is not counted
 	only     bool          // just the choice (Select)
 	held     *Lease        // a user holds it (Acquire): reclaimed after leaseMax, never pooled
 	admitted time.Duration // when the rate limit let it out
@@ -94,7 +95,7 @@ func newLease(s *serviceCell) *lease {
 	}
 	l.service = s
 	l.tried = l.tried[:0]
-	l.retry, l.charge, l.fresh, l.hedge, l.only = false, false, false, false, false
+	l.retry, l.charge, l.fresh, l.hedge, l.quiet, l.only = false, false, false, false, false, false
 	l.refusals, l.welcomed, l.admitted = 0, false, 0
 	l.err = nil
 	l.state.Store(leaseAsked)

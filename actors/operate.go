@@ -68,6 +68,7 @@ func (e *endpoint) operate(o Order) error {
 		e.breaker.ForceClosed()
 	case VerbReset:
 		e.breaker.Reset()
+		e.row = 0
 		e.ejection.Return(now)
 		e.comeBack(now, "reset by operator")
 	default:

@@ -27,15 +27,16 @@ func (p *PanicThreshold) UnmarshalText(b []byte) error {
 	case lastResort:
 		*p = 0
 		return nil
-	case "off", "none", "false":
+	case "off", "none", "false", "-1":
 		*p = Off
 		return nil
 	}
 	number, percent := strings.CutSuffix(text, "%")
-	f, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	number = strings.TrimSpace(number)
 	if percent {
-		f /= 100
+		number += "e-2" // 29 / 100 would be a hair off
 	}
+	f, err := strconv.ParseFloat(number, 64)
 	if err != nil || !(f > 0 && f <= 1) {
 		return fmt.Errorf("%.40q is none of last_resort, off, and a share above 0%% and at most 100%%", text)
 	}
@@ -51,7 +52,7 @@ func (p PanicThreshold) MarshalText() ([]byte, error) {
 	case Off:
 		return []byte("off"), nil
 	}
-	return []byte(strconv.FormatFloat(100*float64(p), 'f', -1, 64) + "%"), nil
+	return []byte(strconv.FormatFloat(100*float64(p), 'g', 12, 64) + "%"), nil
 }
 
 func (p PanicThreshold) validate() error {

@@ -182,7 +182,9 @@ func (s *System) probe(ctx context.Context, check checkFunc, timeout time.Durati
 	r.latency = r.at - begin
 	if err != nil {
 		r.words = transport.Words(err)
-		r.outcome, _ = transport.Classify(err)
+		if r.outcome, _ = transport.Classify(err); r.outcome == messages.Ignored {
+			r.outcome = messages.Failure // it was answered, and the answer was not good
+		}
 		if context.Cause(ctx) == context.DeadlineExceeded {
 			r.words = fmt.Sprintf("no answer in %v", timeout)
 		}

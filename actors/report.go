@@ -171,10 +171,12 @@ func (s *Service) sum(reports []endpointReport, list cellList) messages.ServiceS
 	}
 	if cell := s.cell.Load(); cell != nil {
 		st.Fallbacks = cell.fallbacks.Load()
-		st.Cached = cell.cached.Load()
-		st.Requests += st.Cached + cell.uncached.Load()
+		st.Cached = cell.apart[requestSucceeded].Load()
+		failed, canceled := cell.apart[requestFailed].Load(), cell.apart[requestCanceled].Load()
+		st.Requests += st.Cached + failed + canceled
 		st.Succeeded += st.Cached
-		st.Failed += cell.uncached.Load()
+		st.Failed += failed
+		st.Canceled += canceled
 	}
 	if total.answered > 0 {
 		st.AverageTime = total.spent / time.Duration(total.answered)

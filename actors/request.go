@@ -46,7 +46,7 @@ func (s *Service) request(ctx context.Context, m *messages.Request, o CallOption
 		return nil, s.missing()
 	}
 	own := *m
-	own.Key, own.Timeout, own.Deadline = cmp.Or(o.key, m.Key), 0, s.endOf(m, o.timeout)
+	own.Key, own.Timeout, own.Deadline = cmp.Or(o.key, m.Key), 0, s.deadline(m, o.timeout)
 	o.key, o.timeout = own.Key, 0
 	if c := cell.cache.Load(); c != nil {
 		resp, err = s.askCache(ctx, c, &own, o)
@@ -63,9 +63,9 @@ func (s *Service) request(ctx context.Context, m *messages.Request, o CallOption
 	return resp, failed
 }
 
-// endOf is when the request's own time is over: the earliest that it or an option
+// deadline is when the request's own time is over: the earliest that it or an option
 // says; the zero time if none does.
-func (s *Service) endOf(m *messages.Request, timeout time.Duration) time.Time {
+func (s *Service) deadline(m *messages.Request, timeout time.Duration) time.Time {
 	if m.Timeout > 0 && (timeout == 0 || m.Timeout < timeout) {
 		timeout = m.Timeout
 	}
@@ -85,7 +85,9 @@ func (s *Service) askCache(ctx context.Context, c *cache.Cache, m *messages.Requ
 	cell, began := s.cell.Load(), s.sys.clock.now()
 	var asked atomic.Bool // the fetch may run in a goroutine of its own
 	resp, err := c.Do(ctx, m, method(m), func(ctx context.Context, given *messages.Request) (*messages.Response, error) {
-		asked.Store(true)
+		if !cache.Refreshing(ctx) {
+			asked.Store(true)
+		}
 		o := o
 		if given != m { // on behalf of all who wait for it, perhaps after this one has gone
 			o.into = nil
@@ -93,16 +95,27 @@ func (s *Service) askCache(ctx context.Context, c *cache.Cache, m *messages.Requ
 		return s.send(ctx, given, o)
 	})
 	switch {
-	case cell == nil, asked.Load(): // counted where it went
-	case err == nil:
-		cell.cached.Add(1)
-	case !errors.Is(err, context.Canceled):
-		cell.uncached.Add(1)
+	case cell == nil:
+	case !asked.Load(): // else it is counted where it went
+		cell.apart[endOf(err)].Add(1)
+	case err == nil && resp.Cache == messages.CacheStale:
+		cell.fallbacks.Add(1) // in place of an error
 	}
 	if into := o.into; into != nil && resp != nil && resp.Cache != "" {
 		*into = Report{Endpoint: resp.Endpoint, Attempts: resp.Attempts, Duration: s.sys.clock.now() - began, Cached: resp.Cache != messages.CacheMiss}
 	}
 	return resp, err
+}
+
+// endOf is how a request ended, by its error.
+func endOf(err error) requestEnd {
+	switch {
+	case err == nil:
+		return requestSucceeded
+	case errors.Is(err, context.Canceled):
+		return requestCanceled
+	}
+	return requestFailed
 }
 
 // send asks the endpoints.
@@ -116,6 +129,7 @@ func (s *Service) send(ctx context.Context, m *messages.Request, o CallOption) (
 		}
 	}
 	c.begin(ctx, s, []CallOption{o})
+	c.quiet = cache.Refreshing(ctx)
 	c.repeatable(m.Idempotent || m.Header.Get(messages.HeaderIdempotencyKey) != "")
 	c.hedgeable()
 	var resp *messages.Response

@@ -299,6 +299,9 @@ func (s *Service) Acquire(ctx context.Context, opts ...CallOption) (*Lease, erro
 	l := newLease(c.cell)
 	l.at, l.key, l.held = c.began, c.options.key, h
 	l.timeout, l.deadline = 0, 0
+	if d, ok := ctx.Deadline(); ok { // for the wait
+		l.deadline = max(c.cell.sys.clock.until(d), 1)
+	}
 	c.attempt = 1
 	c.cell.mailbox.Post((*Acquire)(l), nil)
 	if !c.park(l) {

@@ -156,7 +156,7 @@ func (s *supervisor) notPlaced(l *lease, err *messages.Error) {
 // welcome counts an acquisition that is new here, and asks the retry budget.
 func (s *supervisor) welcome(l *lease) bool {
 	s.latest = max(s.latest, l.at)
-	if !l.only && !l.retry {
+	if !l.only && !l.retry && !l.quiet {
 		s.count(l)
 	}
 	if s.late(l, 0) {

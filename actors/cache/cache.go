@@ -290,6 +290,12 @@ func (c *Cache) join(ctx context.Context, a *asking, p place) (fl *flight, first
 	return fl, true, nil
 }
 
+type refreshing struct{}
+
+// Refreshing reports whether a fetch was given this context to refresh what was served
+// stale: nobody's request waits for it.
+func Refreshing(ctx context.Context) bool { return ctx.Value(refreshing{}) != nil }
+
 // refresh fetches in the background, unless somebody does so already.
 func (c *Cache) refresh(ctx context.Context, a asking, p place) {
 	epoch := c.tally.epochs.of(a.path)
@@ -305,7 +311,7 @@ func (c *Cache) refresh(ctx context.Context, a asking, p place) {
 		return // one has landed since the caller looked
 	}
 	f.background++
-	fl, ctx, own := f.begin(ctx, key, &a)
+	fl, ctx, own := f.begin(context.WithValue(ctx, refreshing{}, true), key, &a)
 	fl.background = true
 	go func() {
 		defer f.refreshed()

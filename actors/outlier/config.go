@@ -25,8 +25,7 @@ type Config struct {
 	Disabled bool `yaml:"disabled"`
 
 	// Interval is the time from one sweep to the next; what is counted in between is
-	// one sample. Also how long an endpoint must be back in service for one of its
-	// ejections to be forgotten. 1ms to 1h; zero: 10s.
+	// one sample. 1ms to 1h; zero: 10s.
 	Interval time.Duration `yaml:"interval"`
 
 	// SuccessRateStdev is how many standard deviations below the mean success rate an
@@ -60,7 +59,8 @@ type Config struct {
 	Consecutive int `yaml:"consecutive"`
 
 	// BaseEjection is how long the first ejection lasts; the second lasts twice as
-	// long, the third three times, up to MaxEjection. Above 0, at most 24h; zero: 30s.
+	// long, the third three times, up to MaxEjection. Also how long an endpoint must be
+	// back in service for one of its ejections to be forgotten. Above 0, at most 24h; zero: 30s.
 	BaseEjection time.Duration `yaml:"base_ejection"`
 
 	// MaxEjection bounds that growth, jitter comes on top. BaseEjection to 24h; zero:

@@ -6,7 +6,7 @@
 //	│ in service │                                │ ejected │
 //	└────────────┘ ◀───────────────────────────── └─────────┘
 //	 times − 1 each        the time is over,        times + 1
-//	    interval               or Return
+//	 base_ejection             or Return
 //
 // [Sweep] looks at what all endpoints of a service did in one interval and returns
 // the outliers. [Row] counts one endpoint's failures in a row, for services whose

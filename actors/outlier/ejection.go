@@ -82,12 +82,14 @@ func (e *Ejection) Until() time.Duration { return e.until }
 // Reason returns the words of the latest ejection; "" if there was none.
 func (e *Ejection) Reason() string { return e.reason }
 
-// Times returns how many ejections are remembered: as in Envoy, one is forgotten
-// with every whole interval that the endpoint has been back in service.
+// Times returns how many ejections are remembered: one is forgotten with every whole
+// base_ejection that the endpoint has been back in service. (In Envoy it is every
+// interval; but in slow start it takes longer than that until there are requests
+// enough to see that it is as bad as it was, and its time would never grow.)
 func (e *Ejection) Times(now time.Duration, c Config) int {
 	if e.Ejected(now) {
 		return e.times
 	}
-	forgotten := (now - e.until) / c.WithDefaults().Interval
+	forgotten := (now - e.until) / c.WithDefaults().BaseEjection
 	return int(max(0, time.Duration(e.times)-forgotten))
 }

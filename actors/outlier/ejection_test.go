@@ -101,14 +101,14 @@ func TestEjection(t *testing.T) {
 	}
 	check.Equal(t, 10, e.Times(at, plain), "300 s are 10 × 30 s: more would only take longer to forget")
 
-	// One is forgotten with every 10 s in service.
+	// One is forgotten with every 30 s in service.
 	back := e.Until()
 	for forgotten := range 15 {
 		left := max(0, 10-forgotten)
-		check.Equal(t, left, e.Times(back+time.Duration(forgotten)*10*time.Second, plain))
-		check.Equal(t, left, e.Times(back+time.Duration(forgotten)*10*time.Second+9999*time.Millisecond, plain))
+		check.Equal(t, left, e.Times(back+time.Duration(forgotten)*30*time.Second, plain))
+		check.Equal(t, left, e.Times(back+time.Duration(forgotten)*30*time.Second+29999*time.Millisecond, plain))
 	}
-	at = back + 75*time.Second // 3 are left
+	at = back + 225*time.Second // 3 are left
 	check.Equal(t, at+120*time.Second, e.Eject(at, "again", plain, 0.5))
 }
 
@@ -120,8 +120,8 @@ func TestReturn(t *testing.T) {
 	e.Eject(0, "bad", Config{}, 0)
 	e.Return(5 * time.Second)
 	check.Holds(t, !e.Ejected(5*time.Second))
-	check.Equal(t, 1, e.Times(14*time.Second, Config{}), "it is remembered")
-	check.Equal(t, 0, e.Times(15*time.Second, Config{}))
+	check.Equal(t, 1, e.Times(34*time.Second, Config{}), "it is remembered")
+	check.Equal(t, 0, e.Times(35*time.Second, Config{}))
 	e.Return(20 * time.Second)
 	check.Equal(t, 5*time.Second, e.Until(), "it ended before")
 	check.Equal(t, "bad", e.Reason())
@@ -152,7 +152,7 @@ func TestTheUnevenMaximumIsReached(t *testing.T) {
 	check.Equal(t, 3, e.Times(0, c))
 }
 
-// The model counts at every interval, as Envoy's timer does.
+// The model counts at every base_ejection.
 func TestEjectionAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := Config{
@@ -169,7 +169,7 @@ func TestEjectionAgainstModel(t *testing.T) {
 				now = max(now, e.Until()-time.Duration(rapid.IntRange(0, 1).Draw(t, "early")))
 			}
 			if now >= until {
-				for ; nextForget <= now && times > 0; nextForget += d.Interval {
+				for ; nextForget <= now && times > 0; nextForget += d.BaseEjection {
 					times--
 				}
 			}
@@ -198,7 +198,7 @@ func TestEjectionAgainstModel(t *testing.T) {
 				until = min(until, now)
 			}
 			if now < until || until == now {
-				nextForget = until + d.Interval
+				nextForget = until + d.BaseEjection
 			}
 		}
 	})
