@@ -15,22 +15,24 @@ import (
 	"github.com/understudy-go/understudy/messages"
 )
 
-// section is a block of what was written, and its path.
+// section is a block of what was written, its path, and what it inherits from, if
+// it does.
 type section struct {
 	*loading
 	node *node
 	path string
+	base *node
 }
 
 // sub is the section of a key that was written.
 func (s section) sub(key string) section {
-	return section{s.loading, s.node.value(key), join(s.path, key)}
+	return section{s.loading, s.node.value(key), join(s.path, key), s.base}
 }
 
 // check asks every part of f what is wrong with it, and finds the line of each
 // answer below root.
 func (l *loading) check(f *File, root *node) {
-	all := section{l, root, ""}
+	all := section{l, root, "", nil}
 	all.faults("node", f.Node.validate())
 	all.faults("nats", f.NATS.validate())
 	all.faults("admin", f.Admin.validate())
@@ -46,6 +48,7 @@ func (l *loading) check(f *File, root *node) {
 		if len(f.Defaults.Endpoints) > 0 {
 			defaults.fault("endpoints", "belong to one service, they cannot be inherited")
 		}
+		defaults.warnDefaults(*f.Defaults, f.Services)
 	}
 	if len(f.Services) > actors.ServicesMax {
 		all.fault("services", fmt.Sprintf("%d are above the bound of %d", len(f.Services), actors.ServicesMax))
@@ -54,8 +57,9 @@ func (l *loading) check(f *File, root *node) {
 		return
 	}
 	services := all.sub("services")
+	services.base = root.value("defaults")
 	for _, e := range services.node.entries {
-		c, service := f.Services[e.key], section{l, e.value, join(services.path, e.key)}
+		c, service := f.Services[e.key], section{l, e.value, join(services.path, e.key), services.base}
 		if err := messages.CheckName(e.key); err != nil {
 			service.fault("", err.Error())
 		}
@@ -72,12 +76,23 @@ func (s section) checkService(c actors.ServiceConfig) {
 		s.checkFile("tls.cert", &c.TLS.Cert)
 		s.checkFile("tls.key", &c.TLS.Key)
 	}
+	if c.Hedge != nil && c.Hedge.Delay == 0 {
+		s.refuseZero("hedge.delay", "leave the key out for the service's own 95th percentile, or write hedge: off")
+	}
 	for i, e := range c.Endpoints {
-		key := item("endpoints", i) + ".weight"
-		// An endpoint has no defaults of its own to ask, see checkZero.
-		if n, exact := find(s.node, key); exact && !n.null && !n.broken && e.Weight == 0 {
-			s.fault(key, "0 means nothing here: leave the key out for the default of 1, or drain the endpoint to take it out")
+		endpoint := item("endpoints", i)
+		if e.Weight == 0 {
+			s.refuseZero(endpoint+".weight", "leave the key out for the default of 1, or drain the endpoint to take it out")
 		}
+		s.faults(endpoint, checkLocation(e.Location))
+	}
+}
+
+// refuseZero is about zeros that mean a default which no WithDefaults tells, see
+// checkZero.
+func (s section) refuseZero(key, hint string) {
+	if n, exact := find(s.node, key); exact && !n.null {
+		s.fault(key, "0 means nothing here: "+hint)
 	}
 }
 
@@ -190,16 +205,20 @@ func (n Node) validate() error {
 			errs = append(errs, fmt.Errorf("name: %w", err))
 		}
 	}
-	switch at := n.Location; {
+	return errors.Join(append(errs, checkLocation(n.Location))...)
+}
+
+func checkLocation(at []float64) error {
+	switch {
 	case len(at) == 0:
 	case len(at) != 2:
-		errs = append(errs, fmt.Errorf("location: needs two numbers, latitude and longitude, has %d", len(at)))
+		return fmt.Errorf("location: needs two numbers, latitude and longitude, has %d", len(at))
 	case at[0] < -90 || at[0] > 90:
-		errs = append(errs, fmt.Errorf("location: latitude %v is not from -90 to 90", at[0]))
+		return fmt.Errorf("location: latitude %v is not from -90 to 90", at[0])
 	case at[1] < -180 || at[1] > 180:
-		errs = append(errs, fmt.Errorf("location: longitude %v is not from -180 to 180", at[1]))
+		return fmt.Errorf("location: longitude %v is not from -180 to 180", at[1])
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 func (n NATS) validate() error {

@@ -77,6 +77,8 @@ func (l *loading) decodeMap(n *node, v reflect.Value, path string) {
 func (l *loading) misfit(n *node, path string, want kind) {
 	hint := ""
 	switch {
+	case n.kind == scalar && want == list && isOff(n.text):
+		hint = "write [] for none"
 	case n.kind == scalar && want == list:
 		hint = "put it in brackets: [" + l.shown(n, path) + "]"
 	case n.kind == scalar && want == table && isOn(n.text):
@@ -216,10 +218,10 @@ func parseInt(text string, size bool) (int64, error) {
 
 func (l *loading) decodeFloat(n *node, v reflect.Value, path string) {
 	text, percent := strings.CutSuffix(n.text, "%")
-	f, ok := parseFloat(strings.TrimSpace(text))
-	if percent {
-		f /= 100
+	if text = strings.TrimSpace(text); percent {
+		text += "e-2" // and no division, after which 99.9% would be more than 0.999
 	}
+	f, ok := parseFloat(text)
 	if !ok {
 		l.fail(n, path, l.quoted(n, path)+" is no number", "write it like 0.5 or 50%")
 		return

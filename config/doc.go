@@ -10,7 +10,7 @@
 //	each file: text ─parse─▶ tree ─shape─▶ tree of known keys     tree.go parse.go expand.go shape.go
 //	NATS_* ◁ file ◁ file ◁ UNDERSTUDY_CFG__* ─overlay─▶ one tree   tree.go env.go
 //	defaults ─inherit─▶ every service                              load.go
-//	tree ─decode─▶ File ─check─▶ mistakes and warnings             decode.go owner.go check.go warn.go
+//	tree ─decode─▶ File ─check─▶ mistakes and warnings             decode.go owner.go check.go warn.go contradict.go
 //
 // Every step leaves its mistakes behind and goes on, so that all are reported at
 // once, each with its line: see [Mistakes]. Values stay text until the last step,
@@ -23,7 +23,7 @@
 // UNDERSTUDY_CFG__* variables. Tables merge key by key, lists and single values
 // replace. An empty value (key:, or ~) takes a key back to its default. What
 // excludes the other displaces it: a layer with nats.url drops an embedded server
-// beneath it.
+// beneath it. One value in place of a block (hedge: 50ms) replaces the block.
 //
 // # Variables
 //
@@ -51,6 +51,8 @@
 //
 // No mistake, no warning and no [File.Redacted] holds a value of a key named like
 // a credential, of a header, of the user part of a URL, or of a ${VAR}.
+//
+// docs/configuration.md is the reference of all keys; tests hold it to the code.
 //
 // Stability: not stable API; see the root package.
 package config

@@ -47,10 +47,10 @@ type override struct {
 // build makes the layer that changes one key: what keys lead to from base, of
 // type t. It returns nil after a mistake.
 func (o *override) build(base *node, t reflect.Type, keys []string, path string) *node {
-	t = pointed(t)
 	if len(keys) == 0 {
 		return o.read(t, path)
 	}
+	t = pointed(t)
 	switch {
 	case isText(t):
 	case t.Kind() == reflect.Struct:
@@ -70,7 +70,7 @@ func (o *override) place() place { return place{file: o.name} }
 // is taken as it is, so that a password needs no quotes; else it is YAML.
 func (o *override) read(t reflect.Type, path string) *node {
 	n := &node{at: o.place(), text: o.value, null: o.value == ""}
-	switch t.Kind() {
+	switch pointed(t).Kind() {
 	case reflect.Struct, reflect.Map, reflect.Slice:
 		if isText(t) {
 			return n

@@ -60,6 +60,7 @@ type shorthand struct {
 	off      string // the key that off sets, to offText
 	offText  string
 	offEmpty bool // off is the block without anything in it
+	on       bool // {} turns it on, so that on is a mistake for it
 }
 
 var shorthands = map[reflect.Type]shorthand{
@@ -71,18 +72,19 @@ var shorthands = map[reflect.Type]shorthand{
 	reflect.TypeFor[health.Config]():      {offEmpty: true},
 
 	reflect.TypeFor[outlier.Config]():          {off: "disabled", offText: "true"},
-	reflect.TypeFor[balance.SlowStart]():       {key: "window", off: "window", offText: "off"},
-	reflect.TypeFor[limit.ConcurrencyConfig](): {key: "max", off: "max", offText: "off"},
+	reflect.TypeFor[balance.SlowStart]():       {key: "window", off: "window", offText: "off", on: true},
+	reflect.TypeFor[limit.ConcurrencyConfig](): {key: "max", off: "max", offText: "off", on: true},
 	reflect.TypeFor[limit.RateConfig]():        {key: "limit", offEmpty: true},
-	reflect.TypeFor[hedge.Config]():            {key: "delay"},
-	reflect.TypeFor[cache.Config]():            {key: "ttl"},
+	reflect.TypeFor[hedge.Config]():            {key: "delay", on: true},
+	reflect.TypeFor[cache.Config]():            {key: "ttl", on: true},
 }
 
 // alternatives names for a key the keys that displace it when they stand in an
 // upper layer: there is only one kind of check, one server and one way to say
-// who we are.
+// who we are, and a delay is fixed or measured.
 var alternatives = map[reflect.Type]map[string][]string{
 	reflect.TypeFor[health.Config](): {"http": {"tcp"}, "tcp": {"http"}},
+	reflect.TypeFor[hedge.Config]():  {"delay": {"quantile", "min_delay"}, "quantile": {"delay"}, "min_delay": {"delay"}},
 	reflect.TypeFor[NATS](): {
 		"embedded": {"url"},
 		"url":      {"embedded"},
@@ -99,7 +101,7 @@ var alternatives = map[reflect.Type]map[string][]string{
 // ratio reports whether a key is a share, which is shown as a percentage.
 func ratio(path string) bool {
 	switch path[strings.LastIndexByte(path, '.')+1:] {
-	case "failure_rate", "slow_call_rate", "ratio", "jitter", "spill_threshold", "failure_percentage", "max_ejected", "min_weight", "quantile":
+	case "failure_rate", "slow_call_rate", "ratio", "jitter", "spill_threshold", "failure_percentage", "max_ejected", "min_weight", "quantile", "hash_balance":
 		return true
 	}
 	return false

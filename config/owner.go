@@ -141,6 +141,8 @@ func written(v reflect.Value, path string) string {
 		return duration(time.Duration(v.Int()))
 	case !item && (v.CanInt() && v.Int() == -1 || v.CanFloat() && v.Float() == -1):
 		return "off"
+	case v.Kind() == reflect.Int64:
+		return size(v.Int())
 	case v.CanInt():
 		return strconv.FormatInt(v.Int(), 10)
 	case v.CanFloat() && ratio(path):
@@ -149,6 +151,18 @@ func written(v reflect.Value, path string) string {
 		return strconv.FormatFloat(v.Float(), 'g', -1, 64)
 	}
 	return v.String()
+}
+
+// size has the largest unit that leaves a whole number: 64MiB.
+func size(bytes int64) string {
+	unit := ""
+	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if bytes == 0 || bytes%1024 != 0 {
+			break
+		}
+		bytes, unit = bytes/1024, larger
+	}
+	return strconv.FormatInt(bytes, 10) + unit
 }
 
 // duration leaves out what [time.Duration.String] has too much: 2m, not 2m0s.

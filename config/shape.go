@@ -16,12 +16,17 @@ import (
 // are reported and taken out. It is done before layers are put upon each other,
 // so that recovery_timeout in one overrides open_timeout in another.
 func (l *loading) shape(n *node, t reflect.Type, path string) {
+	optional := t.Kind() == reflect.Pointer
 	t = pointed(t)
 	if n.null || n.broken || isText(t) {
 		return
 	}
 	switch t.Kind() {
 	case reflect.Struct:
+		n.typ = t
+		if n.kind == scalar {
+			shapeShorthand(n, t, optional)
+		}
 		l.shapeStruct(n, t, path)
 	case reflect.Map:
 		for _, e := range n.entries {
@@ -35,10 +40,6 @@ func (l *loading) shape(n *node, t reflect.Type, path string) {
 }
 
 func (l *loading) shapeStruct(n *node, t reflect.Type, path string) {
-	n.typ = t
-	if n.kind == scalar {
-		l.shapeShorthand(n, t)
-	}
 	fields := fieldsOf(t)
 	known := entriesFirst(n)
 	for _, e := range known {
@@ -75,17 +76,22 @@ func entriesFirst(n *node) []*entry {
 // shapeShorthand turns a single value that stands in place of a block into the
 // block. It replaces what it inherits: who writes "strategy: random" does not
 // want another strategy's weights.
-func (l *loading) shapeShorthand(n *node, t reflect.Type) {
+func shapeShorthand(n *node, t reflect.Type, optional bool) {
 	short := shorthands[t]
-	value := *n
-	switch {
-	case isOff(n.text) && short.off != "":
-		value.text = short.offText
-		*n = node{at: n.at, kind: table, typ: t, whole: true, entries: []*entry{{short.off, &value}}}
-	case isOff(n.text) && short.offEmpty:
+	value, key := *n, short.key
+	switch off := isOff(n.text); {
+	case off && short.off != "":
+		value.text, key = short.offText, short.off
+	case off && short.offEmpty:
 		*n = node{at: n.at, kind: table, typ: t, whole: true}
-	case short.key != "":
-		*n = node{at: n.at, kind: table, typ: t, whole: true, entries: []*entry{{short.key, &value}}}
+		return
+	case off && optional: // decoding leaves it out
+		return
+	case isOn(n.text) && short.on: // and this is a mistake with a hint
+		return
+	}
+	if key != "" {
+		*n = node{at: n.at, kind: table, typ: t, whole: true, entries: []*entry{{key, &value}}}
 	}
 }
 

@@ -43,7 +43,7 @@ func (f *File) encode(v reflect.Value, path string) *yaml.Node {
 	}
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok && isText(v.Type()) {
 		text, err := m.MarshalText()
-		if err != nil || v.IsZero() {
+		if err != nil || len(text) == 0 {
 			return nil
 		}
 		return f.text(string(text), path)

@@ -20,7 +20,7 @@ func orders(t *testing.T, keys string, env ...string) actors.ServiceConfig {
 }
 
 func TestRatios(t *testing.T) {
-	for text, want := range map[string]float64{"50%": 0.5, "0.5": 0.5, ".5": 0.5, "100%": 1, "12.5 %": 0.125, "'5%'": 0.05, "off": -1, "none": -1, "false": -1, "Off": -1, "-1": -1} {
+	for text, want := range map[string]float64{"50%": 0.5, "0.5": 0.5, ".5": 0.5, "100%": 1, "12.5 %": 0.125, "99.9%": 0.999, "29%": 0.29, "'5%'": 0.05, "off": -1, "none": -1, "false": -1, "Off": -1, "-1": -1} {
 		require.Equal(t, want, orders(t, "{breaker: {failure_rate: "+text+"}}").Breaker.FailureRate, text)
 	}
 }

@@ -1,12 +1,10 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/understudy-go/understudy/actors"
 )
@@ -18,8 +16,15 @@ func (s section) warn(c actors.ServiceConfig) {
 	}
 	s.warnWeights(c)
 	s.warnURLs(c)
-	s.warnTime(c.WithDefaults())
 	s.warnContradictions(c)
+}
+
+// warnDefaults says the same of what services inherit.
+func (s section) warnDefaults(c actors.ServiceConfig, all map[string]actors.ServiceConfig) {
+	s.warnContradictions(c)
+	if c.Fallback != nil {
+		s.warnFallback(c.Fallback, all)
+	}
 }
 
 // warning is about the first of the keys that was written, or the whole section.
@@ -67,19 +72,5 @@ func (s section) warnURLs(c actors.ServiceConfig) {
 			continue
 		}
 		first[same] = e.ID
-	}
-}
-
-// warnTime is about attempts that the whole timeout leaves no time for.
-func (s section) warnTime(c actors.ServiceConfig) {
-	before := c.Retry.MaxAttempts - 1
-	if before < 1 || before >= actors.AttemptsMax || c.Timeout <= 0 || c.AttemptTimeout <= 0 {
-		return
-	}
-	if spent := min(c.AttemptTimeout, c.Timeout) * time.Duration(before); spent >= c.Timeout {
-		s.warning(fmt.Sprintf("attempt %d never begins when those before it time out: %d × attempt_timeout %s is no less than timeout %s",
-			before+1, before, duration(c.AttemptTimeout), duration(c.Timeout)),
-			"lower attempt_timeout or max_attempts, or raise timeout",
-			"retry.max_attempts", "attempt_timeout", "timeout")
 	}
 }
