@@ -334,7 +334,7 @@ func (c *closes) Close() error {
 
 // H1: the hedge's 500 came before the first's 200: its body and lease are never let go.
 func TestAFailedHedgesBodyIsClosed(t *testing.T) {
-	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { time.Sleep(300 * time.Millisecond) }))
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-time.After(300 * time.Millisecond) }))
 	defer slow.Close()
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500); io.WriteString(w, "no") }))
 	defer broken.Close()
@@ -376,7 +376,7 @@ func TestAHedgeLeavesTheRequestAloneAfterwards(t *testing.T) {
 	for i := range c.Endpoints {
 		c.Endpoints[i].Handler = func(ctx context.Context, m *messages.Request) (*messages.Response, error) {
 			if i == 0 {
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 			}
 			for range 1000 {
 				_ = m.Header.Get("X")
@@ -397,7 +397,7 @@ func TestAHedgeLeavesTheRequestAloneAfterwards(t *testing.T) {
 }
 
 func TestAHedgedRoundTripLeavesTheRequestAloneAfterwards(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { time.Sleep(time.Millisecond) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-time.After(time.Millisecond) }))
 	defer srv.Close()
 	sys := New(Options{})
 	defer sys.Close()
