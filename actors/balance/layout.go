@@ -31,6 +31,8 @@ type member struct {
 	group   int32
 	pos     int32
 	slot    int32
+	class   int32         // divides a tier, the lowest first: see strategy.sorts
+	order   uint64        // sorts those that are equal else
 	offered time.Duration // when its trial was offered, never before
 }
 
@@ -51,9 +53,11 @@ type tier struct {
 	end              [ranks]int32 // where each rank ends in slots; the rest are out
 	groupLo, groupHi int32
 	ready            int
-	best             Rank  // the best rank that has anyone
-	reach            Rank  // the last rank that joins
-	total            int64 // weighted: of the weights, at the last pick
+	best             Rank         // the best rank that has anyone
+	reach            Rank         // the last rank that joins
+	weight           [ranks]int64 // of those of a rank or better
+	total            int64        // weighted: of the weights, at the last pick
+	hash             hashed
 }
 
 // group is the members of a tier that have one weight, or the whole tier.
@@ -66,7 +70,7 @@ type group struct {
 }
 
 // newLayout lays the members out, all of them out.
-func newLayout(list []Member, tiered, grouped bool) layout {
+func newLayout(list []Member, tiered bool, s *strategy, here Place) layout {
 	n := len(list)
 	l := layout{
 		members: make([]member, n), byID: make(map[string]int32, n),
@@ -79,24 +83,30 @@ func newLayout(list []Member, tiered, grouped bool) layout {
 		l.members[i] = member{Member: m, place: out, offered: never}
 		l.byID[m.ID] = int32(i)
 		l.at[i] = int32(i)
+		if s.sorts != nil {
+			s.sorts(&l.members[i], here)
+		}
 	}
 	slices.SortStableFunc(l.at, func(i, j int32) int {
 		a, b := &l.members[i], &l.members[j]
 		if tiered && a.Priority != b.Priority {
 			return cmp.Compare(a.Priority, b.Priority)
 		}
-		if grouped {
+		if a.class != b.class {
+			return cmp.Compare(a.class, b.class)
+		}
+		if s.grouped {
 			return cmp.Compare(b.Weight, a.Weight)
 		}
-		return 0
+		return cmp.Compare(a.order, b.order)
 	})
 	for pos, i := range l.at {
 		m := &l.members[i]
 		newTier, newGroup := pos == 0, pos == 0
 		if pos > 0 {
 			before := &l.members[l.at[pos-1]]
-			newTier = tiered && m.Priority != before.Priority
-			newGroup = newTier || grouped && m.Weight != before.Weight
+			newTier = tiered && m.Priority != before.Priority || m.class != before.class
+			newGroup = newTier || s.grouped && m.Weight != before.Weight
 		}
 		l.append(i, newTier, newGroup)
 	}
@@ -150,11 +160,13 @@ func (l *layout) move(i int32, to Rank, spill float64) {
 		t.end[r]--
 		l.swap(m.slot, t.end[r])
 		g.upTo[r]--
+		t.weight[r] -= int64(m.Weight)
 	}
 	for r := from; r > to; r-- { // better by a rank: over the start of its rank
 		l.swap(m.slot, t.end[r-1])
 		t.end[r-1]++
 		g.upTo[r-1]++
+		t.weight[r-1] += int64(m.Weight)
 	}
 	t.judge(spill)
 }
@@ -191,6 +203,16 @@ func (l *layout) next(i, end int32, last Rank) int32 {
 		end = l.ranked[r].next(i, end)
 	}
 	return end
+}
+
+// stands reports whether the member at a position is of the rank last or better.
+func (l *layout) stands(pos int32, last Rank) bool {
+	for r := Healthy; r <= last; r++ {
+		if l.ranked[r].has(pos) {
+			return true
+		}
+	}
+	return false
 }
 
 // turn returns the index of the group's member whose turn it is and passes the turn

@@ -3,6 +3,7 @@ package balance
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -18,13 +19,54 @@ type model struct {
 	list   []Member
 	status map[string]Status
 	turn   map[int]string // round_robin: whose turn it is, by tier
+	sticks []stuck        // sessions, the one used last at the end
 }
 
-func (m *model) tierOf(e Member) int {
+type stuck struct {
+	key, id string // id "": its member is gone
+	used    time.Duration
+}
+
+func (m *model) priority(i int) int {
 	if m.config.Tier == "" {
 		return 0
 	}
-	return e.Priority
+	return m.list[i].Priority
+}
+
+// tierOf numbers the tiers; the classes of geographic are tiers within tiers.
+func (m *model) tierOf(e Member) (n int) {
+	if m.config.Tier != "" {
+		n = e.Priority << 16
+	}
+	if m.config.Pick == "geographic" {
+		n += int(e.Place.nearness(m.config.Here))
+	}
+	return n
+}
+
+// keyed: the request goes by its key, and neither rank nor trial matters.
+func (m *model) keyed(req Request) bool {
+	return (m.config.Pick == "ip_hash" || m.config.Pick == "consistent_hash") && req.Key != ""
+}
+
+// session returns the id of the session's member, if it is not over, and begins its
+// idle time anew.
+func (m *model) session(key string, now time.Duration) (id string) {
+	i := slices.IndexFunc(m.sticks, func(s stuck) bool { return s.key == key })
+	if i < 0 || now-m.sticks[i].used >= m.config.Sticky {
+		return ""
+	}
+	id = m.sticks[i].id
+	m.stick(key, id, now)
+	return id
+}
+
+func (m *model) stick(key, id string, now time.Duration) {
+	m.sticks = append(slices.DeleteFunc(m.sticks, func(s stuck) bool { return s.key == key }), stuck{key, id, now})
+	if len(m.sticks) > m.config.StickyMax {
+		m.sticks = m.sticks[1:]
+	}
 }
 
 // tier returns the indexes of a tier in order.
@@ -42,10 +84,10 @@ func (m *model) eligible(i int) bool {
 	return s.Ready && s.Eligible
 }
 
-// pool is who counts for the request: the eligible ones of the best tier that it has
-// not tried yet, or those that it tried when there is nobody else.
-func (m *model) pool(req Request) (pool []int) {
-	var all, untried []int
+// pool is who counts for the request: the eligible ones that it has not tried yet, or
+// those that it tried when there is nobody else; all of them, and those of the best tier.
+func (m *model) pool(req Request) (all, pool []int) {
+	var untried []int
 	for i, e := range m.list {
 		if m.eligible(i) {
 			all = append(all, i)
@@ -65,13 +107,16 @@ func (m *model) pool(req Request) (pool []int) {
 			pool = append(pool, i)
 		}
 	}
-	return pool
+	return all, pool
 }
 
 // allowed is whom of the pool, which is not empty, a pick may choose.
 func (m *model) allowed(pool []int, req Request) (choice []int) {
 	if m.config.Pick == pickPriority {
 		return pool[:1]
+	}
+	if m.keyed(req) {
+		return pool
 	}
 	if !req.Retry {
 		for _, i := range pool {
@@ -104,6 +149,53 @@ func (m *model) allowed(pool []int, req Request) (choice []int) {
 		}
 	}
 	slices.Sort(choice)
+	return choice
+}
+
+// near is the rule of geographic: who counts of all in the tier that are eligible, and
+// not tried where somebody is not, and that spill-over allows in the nearest class.
+func (m *model) near(all, choice []int, key string) []int {
+	roomy := func(who []int, ok func(i int) bool) (out []int) {
+		for _, i := range who {
+			e := m.list[i]
+			if ok(i) && (e.Limit == 0 || int(e.Load.Inflight.Load()) < e.Limit) {
+				out = append(out, i)
+			}
+		}
+		return out
+	}
+	rank := func(i int) Rank { return m.status[m.list[i].ID].Rank }
+	all = slices.DeleteFunc(slices.Clone(all), func(i int) bool { return m.priority(i) != m.priority(choice[0]) })
+	classes := map[int]bool{}
+	for _, i := range all {
+		classes[m.tierOf(m.list[i])] = true
+	}
+	inOrder := slices.Sorted(maps.Keys(classes))
+	for r := Healthy; r <= Suspect && key != ""; r++ {
+		for _, c := range inOrder {
+			in := roomy(all, func(i int) bool {
+				e := m.list[i]
+				return (e.Place.Zone == key || e.Place.Region == key) && m.tierOf(e) == c && rank(i) <= r
+			})
+			if len(in) > 0 {
+				return in
+			}
+		}
+	}
+	if in := roomy(choice, func(int) bool { return true }); len(in) > 0 {
+		return in
+	}
+	for _, c := range inOrder[1:] {
+		best := Suspect
+		for _, i := range all {
+			if m.tierOf(m.list[i]) == c {
+				best = min(best, rank(i))
+			}
+		}
+		if in := roomy(all, func(i int) bool { return m.tierOf(m.list[i]) == c && rank(i) == best }); len(in) > 0 {
+			return in
+		}
+	}
 	return choice
 }
 
@@ -158,6 +250,11 @@ func (m *model) setMembers(list []Member) {
 		status[e.ID] = m.status[e.ID]
 	}
 	m.list, m.status = list, status
+	for k := range m.sticks {
+		if !slices.ContainsFunc(list, func(e Member) bool { return e.ID == m.sticks[k].id }) {
+			m.sticks[k].id = ""
+		}
+	}
 	for _, e := range list {
 		if p := m.tierOf(e); m.turn[p] == "" {
 			m.turn[p] = e.ID
@@ -165,12 +262,15 @@ func (m *model) setMembers(list []Member) {
 	}
 }
 
+var places = []Place{{}, {"z1", "r1", nil}, {"z2", "r1", nil}, {"z3", "r2", &Location{10, 0}}, {"z4", "r3", &Location{40, 0}}, {"z5", "r3", &Location{-40, 0}}}
+
 func drawMembers(t *rapid.T, loads map[string]*Load) (list []Member) {
 	ids := rapid.Permutation([]string{"a", "b", "c", "d", "e", "f", "g", "h"}).Draw(t, "ids")
 	for _, id := range ids[:rapid.IntRange(0, len(ids)).Draw(t, "n")] {
 		list = append(list, Member{
 			ID: id, Weight: rapid.IntRange(0, 4).Draw(t, "weight"),
-			Priority: rapid.IntRange(0, 2).Draw(t, "priority"), Load: loads[id]})
+			Priority: rapid.IntRange(0, 2).Draw(t, "priority"), Load: loads[id],
+			Place: rapid.SampledFrom(places).Draw(t, "place"), Limit: rapid.IntRange(0, 3).Draw(t, "limit")})
 	}
 	return list
 }
@@ -184,7 +284,11 @@ func TestPickAgainstModel(t *testing.T) {
 }
 
 func checkAgainstModel(t *rapid.T, tier, pick string) {
-	c := Config{Tier: tier, Pick: pick, SpillThreshold: rapid.SampledFrom([]float64{0, off, 0.1, 0.34, 0.75, 1}).Draw(t, "spill")}
+	c := Config{Tier: tier, Pick: pick, SpillThreshold: rapid.SampledFrom([]float64{0, off, 0.1, 0.34, 0.75, 1}).Draw(t, "spill"),
+		StickyMax: 2, Here: Place{"z1", "r1", &Location{0, 0}}}
+	if pick == pickSticky || rapid.IntRange(0, 3).Draw(t, "sticks") == 0 {
+		c.Sticky = 5 * trialAgain
+	}
 	if pick == pickCustom {
 		c.Custom = func(_ string, c []Candidate) int { return rapid.IntRange(0, len(c)-1).Draw(t, "chosen") }
 	}
@@ -225,9 +329,16 @@ func checkAgainstModel(t *rapid.T, tier, pick string) {
 		"pick": func(t *rapid.T) {
 			now += trialAgain // so that each trial that is due may be offered
 			req := Request{Retry: rapid.Bool().Draw(t, "retry"),
+				Key:   rapid.SampledFrom([]string{"", "", "k1", "k2", "k3", "z3", "r1", "r3"}).Draw(t, "key"),
 				Tried: rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "z"}), 0, 5).Draw(t, "tried")}
 			i, err := b.Pick(now, req)
-			pool := m.pool(req)
+			sticks := c.Sticky > 0 && req.Key != ""
+			session := nobody
+			if sticks {
+				id := m.session(req.Key, now)
+				session = slices.IndexFunc(m.list, func(e Member) bool { return e.ID == id })
+			}
+			all, pool := m.pool(req)
 			if len(pool) == 0 {
 				if !errors.Is(err, ErrNobody) {
 					t.Fatalf("picked %d, %v, but nobody is eligible", i, err)
@@ -237,12 +348,23 @@ func checkAgainstModel(t *rapid.T, tier, pick string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			choice := m.allowed(pool, req)
-			if req.Retry || !m.status[m.list[choice[0]].ID].TrialDue || pick == pickPriority {
-				choice = m.narrow(choice, now)
+			var choice []int
+			if slices.Contains(all, session) {
+				choice = []int{session}
+			} else {
+				choice = m.allowed(pool, req)
+				if req.Retry || !m.status[m.list[choice[0]].ID].TrialDue || pick == pickPriority || m.keyed(req) {
+					if pick == "geographic" {
+						choice = m.near(all, choice, req.Key)
+					}
+					choice = m.narrow(choice, now)
+				}
 			}
 			if !slices.Contains(choice, i) {
 				t.Fatalf("picked %s for %+v of %s: allowed are %v", m.list[i].ID, req, m, choice)
+			}
+			if sticks && (session == nobody || !m.eligible(session)) {
+				m.stick(req.Key, m.list[i].ID, now)
 			}
 		},
 		"": func(t *rapid.T) { checkCounts(t, b, m) },
@@ -279,7 +401,7 @@ func checkCounts(t *rapid.T, b *Balancer, m *model) {
 
 func (m *model) String() (s string) {
 	for i, e := range m.list {
-		s += fmt.Sprintf("\n%d: %s priority %d %+v", i, e.ID, e.Priority, m.status[e.ID])
+		s += fmt.Sprintf("\n%d: %s priority %d %+v limit %d of %d, %+v", i, e.ID, e.Priority, e.Place, e.Load.Inflight.Load(), e.Limit, m.status[e.ID])
 	}
 	return s
 }
