@@ -17,17 +17,32 @@
 // piles all traffic on the last healthy one. A retry does not spill over: it takes the
 // best rank that has somebody not yet tried.
 //
+// By ip_hash, consistent_hash, sticky and priority rank does not matter, only who is
+// eligible. A session that sticks comes before all three steps:
+//
+//	the key's session, if its member is eligible ──▶ that member
+//	else ── tier, rank, pick ──▶ one of them, and the session stays with it
+//
+// The hashes look a key up in a Maglev table over all members of the tier, eligible or
+// not (maglev.go), and go on to the key's next choice past those that are out, were
+// tried or have more than their share in flight (hash.go). For geographic, members
+// that are equally near form a class, and a class is a tier within the tier (place.go).
+//
 // To add a strategy, write its file and its line in strategies.go.
 //
 // Invariants:
 //   - never a member that is out
 //   - never one that the request tried, while another is eligible
+//   - a member that turns out, or back, moves its own keys and sessions and no other
+//   - a hash depends on ids, weights and tiers alone: all nodes agree
 //   - a state's change costs the same among ten members as among 100,000, and so does
-//     a pick, but where a strategy says otherwise; no pick allocates but the custom one's
+//     a pick, but where a strategy says otherwise; no pick allocates but the custom
+//     one's and, while their number grows, a new session's
 //
 // How it is laid out: members stand at positions, sorted by tier, group (members of
 // one weight, where the strategy asks for groups) and the order in which they were
-// given. Strategies that go in order walk bitsets over positions, one per rank.
+// given; for hashes in the order of the ids' hashes, and for geographic by class, region
+// and zone first. Strategies that go in order walk bitsets over positions, one per rank.
 // Strategies that draw or compare use slots, an array in which each tier's members
 // are kept together by rank:
 //

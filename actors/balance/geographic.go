@@ -23,12 +23,12 @@ func (b *Balancer) geographic(t *tier, last Rank, now time.Duration, key string)
 		}
 	}
 	for c, to := t, last; c != nil; {
-		i, _ := b.p2cEWMA(c, to, now, key)
-		if b.full(i) {
-			i = b.least(b.front(c, to), tickOf(now), b.scoreOfRoomy)
+		s := b.twoChoices(c, to, now)
+		if s.full() {
+			s = b.least(b.front(c, to), tickOf(now), scoreOfRoomy)
 		}
-		if !b.full(i) {
-			return i, nil
+		if !s.full() {
+			return int(s.index), nil
 		}
 		if c = b.farther(c); c != nil {
 			to = c.best // what overflows spills into no lower rank, as a retry does not
@@ -38,13 +38,10 @@ func (b *Balancer) geographic(t *tier, last Rank, now time.Duration, key string)
 }
 
 // full reports whether a member has as many requests as it may.
-func (b *Balancer) full(i int) bool {
-	m := &b.members[i]
-	return m.Limit > 0 && int(m.Load.Inflight.Load()) >= m.Limit
-}
+func (s *slot) full() bool { return s.limit > 0 && s.load.Inflight.Load() >= s.limit }
 
-func (b *Balancer) scoreOfRoomy(s *slot, tick uint32) float64 {
-	if b.full(int(s.index)) {
+func scoreOfRoomy(s *slot, tick uint32) float64 {
+	if s.full() {
 		return math.Inf(1)
 	}
 	return score(s, tick)
@@ -122,7 +119,7 @@ func (b *Balancer) pickIn(t *tier, name string) int {
 				continue
 			}
 			for range min(lookFurther, g.hi-g.lo) {
-				if i := b.turn(g, r); !b.full(i) {
+				if i := b.turn(g, r); !b.slots[b.members[i].slot].full() {
 					return i
 				}
 			}

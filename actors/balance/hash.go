@@ -88,7 +88,7 @@ func (b *Balancer) byKey(t *tier, last Rank, hash uint64) int {
 			return int(b.at[pos])
 		}
 	}
-	return b.least(b.front(t, last), 0, connections)
+	return int(b.least(b.front(t, last), 0, connections).index)
 }
 
 // seek returns the position of a key's choice where so many are out that the table

@@ -123,15 +123,17 @@ func TestKeysOfThoseWhoAreOutSpreadOverAllOthers(t *testing.T) {
 		f := newFixture(t, Config{Pick: "consistent_hash"}, named(n)...)
 		home := f.homes(keys)
 		for i := left; i < n; i++ {
-			f.SetStatus(i, Status{Ready: true})
+			f.SetStatus(int(f.at[i*101%n]), Status{Ready: true}) // the first and the middle one stay to the end
 		}
 		now := f.homes(keys)
 		for k := range now {
-			if home[k] < left && now[k] != home[k] {
+			if f.members[home[k]].place != out && now[k] != home[k] {
 				t.Fatalf("%d left: key %d moved", left, k)
 			}
 		}
-		for i, c := range count(now, n)[:left] {
+		counts := count(now, n)
+		for i := range left {
+			c := counts[f.at[i*101%n]]
 			if due := keys / left; c < due*7/10 || c > due*13/10 {
 				t.Errorf("%d left: member %d has %d keys, due are %d", left, i, c, due)
 			}
@@ -260,12 +262,10 @@ func TestLoadIsBounded(t *testing.T) {
 			f.SetStatus(i, Status{Ready: true, Eligible: rapid.Bool().Draw(t, "eligible")})
 		}
 		keys := rapid.IntRange(1, 5).Draw(t, "keys")
+		rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "answers"), 0))
 		for r := range 300 {
 			for range n { // what is seen of the members is up to date
-				f.count(&f.tiers[0], f.tiers[0].hash.recount, f.stands(f.tiers[0].hash.recount, Suspect))
-				if f.tiers[0].hash.recount++; f.tiers[0].hash.recount == int32(n) {
-					f.tiers[0].hash.recount = 0
-				}
+				f.room(&f.tiers[0], Suspect)
 			}
 			i := f.pickFor(Request{Key: fmt.Sprint("k", r%keys)})
 			load := &f.members[i].Load.Inflight
@@ -273,14 +273,34 @@ func TestLoadIsBounded(t *testing.T) {
 				t.Fatalf("request %d goes to %d, which has %d of at most %d", r, i, load.Load(), b)
 			}
 			load.Add(1)
-			if rapid.IntRange(0, 3).Draw(t, "answer") == 0 {
-				j := rapid.IntRange(0, n-1).Draw(t, "whose")
-				if l := &f.members[j].Load.Inflight; l.Load() > 0 {
-					l.Add(-1)
-				}
+			if l := &f.members[rnd.IntN(n)].Load.Inflight; rnd.IntN(4) == 0 && l.Load() > 0 {
+				l.Add(-1)
 			}
 		}
 	})
+}
+
+// The request to come counts, and so does what picks never looked at.
+func TestTheMeanIsOfAll(t *testing.T) {
+	f := newFixture(t, Config{Pick: "consistent_hash"}, named(2)...)
+	home := f.pickFor(Request{Key: "k"})
+	f.list[home].Load.Inflight.Store(5)
+	for others, stays := range []bool{false, false, false, true, true} { // 5 < 1.25 × (5 + others + 1) / 2
+		f.list[1-home].Load.Inflight.Store(int32(others))
+		f.next()
+		f.pickFor(Request{Key: "k"})
+		equal(t, fmt.Sprint("the other has ", others), f.pickFor(Request{Key: "k"}) == home, stays)
+	}
+
+	f = newFixture(t, Config{Pick: "consistent_hash"}, named(50)...)
+	home = f.pickFor(Request{Key: "k"})
+	for i := range f.list {
+		f.list[i].Load.Inflight.Store(100)
+	}
+	for range 50 / recounts {
+		f.pickFor(Request{Key: "k"})
+	}
+	equal(t, "all are as busy", f.pickFor(Request{Key: "k"}), home)
 }
 
 // One hot key among a hundred members: the sum that a pick knows lags by what came

@@ -42,6 +42,7 @@ type slot struct {
 	picked time.Duration // p2c_ewma's alone
 	index  int32
 	share  float32 // 1/weight
+	limit  int32   // geographic's alone
 }
 
 // never is a moment so long ago that anything since is over.
@@ -134,7 +135,7 @@ func (l *layout) append(i int32, newTier, newGroup bool) {
 	g := &l.groups[len(l.groups)-1]
 	t.hi, g.hi, t.groupHi = pos+1, pos+1, int32(len(l.groups))
 	m.pos, m.slot, m.tier, m.group = pos, pos, int32(len(l.tiers)-1), int32(len(l.groups)-1)
-	l.slots[pos] = slot{load: m.Load, picked: never, index: i, share: 1 / float32(m.Weight)}
+	l.slots[pos] = slot{load: m.Load, picked: never, index: i, share: 1 / float32(m.Weight), limit: int32(min(max(m.Limit, 0), math.MaxInt32))}
 }
 
 // move brings a member to its place, a rank or out, in a few steps.
