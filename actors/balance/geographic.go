@@ -30,9 +30,7 @@ func (b *Balancer) geographic(t *tier, last Rank, now time.Duration, key string)
 		if !s.full() {
 			return int(s.index), nil
 		}
-		if c = b.farther(c); c != nil {
-			to = c.best // what overflows spills into no lower rank, as a retry does not
-		}
+		c, to = b.farther(c)
 	}
 	return b.p2cEWMA(t, last, now, key) // full everywhere: let the nearest say so
 }
@@ -47,14 +45,19 @@ func scoreOfRoomy(s *slot, tick uint32) float64 {
 	return score(s, tick)
 }
 
-// farther returns the next class of the same tier that has somebody eligible, or nil.
-func (b *Balancer) farther(t *tier) *tier {
+// farther returns the next class of the same tier that has somebody eligible, or nil,
+// and the best rank there: what overflows spills into no lower one, as a retry does not.
+func (b *Balancer) farther(t *tier) (*tier, Rank) {
 	end := int32(len(b.at))
 	pos := b.next(t.hi, end, Suspect)
 	if pos == end || b.priorityAt(pos) != b.priorityAt(t.lo) {
-		return nil
+		return nil, out
 	}
-	return &b.tiers[b.members[b.at[pos]].tier]
+	c, best := &b.tiers[b.members[b.at[pos]].tier], Healthy
+	for c.end[best] == c.lo {
+		best++
+	}
+	return c, best
 }
 
 // priorityAt is 0 where there are no tiers.
