@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"github.com/understudy-go/understudy/messages"
 )
 
 // trialAgain is how soon a trial that is still due is offered again, if the endpoint
@@ -14,12 +16,16 @@ const trialAgain = 100 * time.Millisecond
 // members' states says why.
 var ErrNobody = errors.New("no endpoint is eligible")
 
+var errKeyless = &messages.Error{Code: messages.CodeInvalidRequest, Words: "a key is required: the service's affinity is required, and the request has none"}
+
 // Member is one endpoint as the strategies know it.
 type Member struct {
 	ID       string
 	Weight   int   // 1 to WeightMax; less counts as 1, more as WeightMax
 	Priority int   // the tier, where there are tiers: the lowest number is the best
 	Load     *Load // written by the endpoint; nil: always idle
+	Place    Place // geographic: where it stands
+	Limit    int   // geographic: at so many requests in flight it is full; 0: never
 }
 
 // Status is the state of a member. The zero value, which a new member has, is out.
@@ -67,15 +73,20 @@ type Balancer struct {
 	layout
 	config   Config
 	strategy *strategy
+	unkeyed  *strategy // of requests without a key
 	rnd      *rand.Rand
 	spill    float64 // the spill threshold
 	slow     bool    // slow start matters
+	keyed    bool    // requests need a key
+	keyless  uint64
 
-	hidden    []int32  // members that a pick leaves out for its time
-	trialFrom int32    // where to look for the next trial, a position
-	coldFrom  int32    // where to look for the next member in slow start
-	rotation  rotation // of the strategies that compare
-	unforced  int      // p2c_ewma: picks since the last forced one
+	hidden    []int32               // members that a pick leaves out for its time
+	trialFrom int32                 // where to look for the next trial, a position
+	coldFrom  int32                 // where to look for the next member in slow start
+	unforced  int                   // p2c_ewma: picks since the last forced one
+	sessions  *sessions             // nil: nothing sticks
+	spots     []spot                // of the hash strategies, by position
+	places    map[placeName][]group // of geographic: where members stand
 }
 
 // New returns a balancer without members. It fails where c.Validate does.
@@ -85,17 +96,23 @@ func New(c Config, rnd *rand.Rand) (*Balancer, error) {
 	}
 	c = c.WithDefaults()
 	s, _ := find(c.Pick) // Validate found it
-	b := &Balancer{config: c, strategy: s, rnd: rnd, spill: c.SpillThreshold, rotation: rotation{phase: rnd.Uint32()}}
+	b := &Balancer{config: c, strategy: s, unkeyed: s, keyed: c.keyed(), rnd: rnd, spill: c.SpillThreshold}
 	if s.bestRankOnly {
 		b.spill = off
 	}
 	b.slow = c.SlowStart.Window != off && !s.anyRank && s.name != pickCustom
+	if s.keyed {
+		b.unkeyed, _ = find(pickDefault)
+	}
+	if c.Sticky > 0 {
+		b.sessions = newSessions(c.Sticky, c.StickyMax)
+	}
 	b.SetMembers(nil)
 	return b, nil
 }
 
 // SetMembers replaces the list. Ids are unique. A member keeps its status and its
-// place in the rotation by its id; index i is list[i] from now on. It costs O(n log n).
+// turn by its id; index i is list[i] from now on. It costs O(n log n).
 func (b *Balancer) SetMembers(list []Member) {
 	members := make([]Member, len(list))
 	for i, m := range list {
@@ -109,7 +126,7 @@ func (b *Balancer) SetMembers(list []Member) {
 		members[i] = m
 	}
 	old := b.layout
-	b.layout = newLayout(members, b.config.Tier != "", b.strategy)
+	b.layout = newLayout(members, b.config.Tier != "", b.strategy, b.config.Here)
 	for i := range old.members {
 		was := &old.members[i]
 		if j, ok := b.byID[was.ID]; ok {
@@ -125,6 +142,12 @@ func (b *Balancer) SetMembers(list []Member) {
 	}
 	for i := range old.groups {
 		b.inherit(&old, &old.groups[i])
+	}
+	if b.strategy.listed != nil {
+		b.strategy.listed(b, &old)
+	}
+	if b.sessions != nil {
+		b.sessions.follow(old.members, b.byID)
 	}
 }
 
@@ -191,27 +214,44 @@ func (b *Balancer) settle(i int32) {
 }
 
 // Pick returns the index of the member that gets the request. It fails with
-// ErrNobody when nobody is eligible nor, in panic mode, a last resort, and with
-// INVALID_STRATEGY when a custom function is missing or its choice is not there.
+// ErrNobody when nobody is eligible nor, in panic mode, a last resort, with
+// INVALID_REQUEST when a key is required and there is none, and with INVALID_STRATEGY
+// when a custom function is missing or its choice is not there.
 func (b *Balancer) Pick(now time.Duration, req Request) (int, error) {
-	if len(req.Tried) > 0 {
-		return b.pickUntried(now, req)
+	if req.Key == "" && b.keyed {
+		if b.config.Affinity == affinityRequired {
+			return -1, errKeyless
+		}
+		if len(req.Tried) == 0 && !req.Retry {
+			b.keyless++
+		}
 	}
-	return b.pick(now, req.Key, req.Retry)
+	switch {
+	case len(req.Tried) > 0:
+		return b.pickUntried(now, req)
+	case b.sessions != nil:
+		return b.stick(now, req.Key, req.Retry)
+	}
+	return b.choose(now, req.Key, req.Retry)
 }
 
-func (b *Balancer) pick(now time.Duration, key string, retry bool) (int, error) {
+// choose picks a member without regard to sessions.
+func (b *Balancer) choose(now time.Duration, key string, retry bool) (int, error) {
 	t := b.first()
 	if t == nil {
 		return -1, ErrNobody
+	}
+	s := b.strategy
+	if key == "" {
+		s = b.unkeyed
 	}
 	last := t.reach
 	if b.panic {
 		last = LastResort
 	}
 	switch {
-	case b.strategy.anyRank:
-		last = max(last, Suspect)
+	case s.anyRank:
+		last = b.lowest()
 	case retry:
 		last = t.best
 	case !b.due.empty():
@@ -220,9 +260,9 @@ func (b *Balancer) pick(now time.Duration, key string, retry bool) (int, error) 
 		}
 	}
 	if !b.cold.empty() {
-		return b.pickWarming(t, last, now, key)
+		return b.pickWarming(s, t, last, now, key)
 	}
-	return b.strategy.pick(b, t, last, now, key)
+	return s.pick(b, t, last, now, key)
 }
 
 // trial returns a member of the best tier whose trial is due, if it was not offered
@@ -257,7 +297,10 @@ func (b *Balancer) pickUntried(now time.Duration, req Request) (int, error) {
 	if b.nobody() {
 		b.show()
 	}
-	return b.pick(now, req.Key, req.Retry)
+	if b.sessions != nil {
+		return b.stick(now, req.Key, req.Retry)
+	}
+	return b.choose(now, req.Key, req.Retry)
 }
 
 func (b *Balancer) show() {
@@ -266,6 +309,10 @@ func (b *Balancer) show() {
 	}
 	b.hidden = b.hidden[:0]
 }
+
+// Keyless returns how many requests came without a key where the strategy needs one.
+// A request's further attempts do not count.
+func (b *Balancer) Keyless() uint64 { return b.keyless }
 
 // Counts returns how many members there are, are ready, and are eligible.
 func (b *Balancer) Counts() Counts {

@@ -12,7 +12,7 @@ import (
 // spilling are the strategies that let lower ranks join.
 func spilling() (names []string) {
 	for _, s := range strategies {
-		if s.pick != nil && !s.anyRank && !s.bestRankOnly && s.name != pickCustom {
+		if !s.anyRank && !s.bestRankOnly && s.name != pickCustom {
 			names = append(names, s.name)
 		}
 	}
@@ -266,14 +266,21 @@ func TestCustomWithoutAFunction(t *testing.T) {
 
 func TestPickAllocatesNothing(t *testing.T) {
 	for _, pick := range available() {
-		f := newFixture(t, Config{Pick: pick, Tier: "priority"}, named(300)...)
+		list := named(300)
+		for i := range list {
+			list[i].Place, list[i].Limit = places[i%len(places)], i%2
+			list[i].Load = new(Load)
+			list[i].Load.Inflight.Store(int32(i % 3))
+		}
+		f := newFixture(t, Config{Pick: pick, Tier: "priority"}, list...)
 		for i := range 100 {
 			f.SetStatus(i, Status{Ready: true, Eligible: true, Rank: Rank(i % 4), TrialDue: i%10 == 0})
 		}
 		for i := 100; i < 130; i++ {
 			f.SetStatus(i, Status{Ready: true, Eligible: true, Warming: f.now})
 		}
-		for _, req := range []Request{{}, {Retry: true, Tried: []string{"e1", "e2", "e3"}}, {Tried: []string{"e0"}}} {
+		for _, req := range []Request{{}, {Retry: true, Tried: []string{"e1", "e2", "e3"}}, {Tried: []string{"e0"}},
+			{Key: "user"}, {Key: "192.0.2.1:80"}, {Key: "r1"}, {Key: "user", Tried: []string{"e0", "e7"}}} {
 			if n := testing.AllocsPerRun(100, func() { f.next() }) + testing.AllocsPerRun(100, func() { f.pickFor(req) }); n > 0 {
 				t.Errorf("%s: %v allocations for %+v", pick, n, req)
 			}

@@ -34,6 +34,8 @@ func (s bitset) put(i int32, in bool) {
 	}
 }
 
+func (s bitset) has(i int32) bool { return s[0][i>>6]>>(i&63)&1 != 0 }
+
 func (s bitset) empty() bool { return s[len(s)-1][0] == 0 }
 
 // next returns the first element from i on that is below end, or end.

@@ -21,10 +21,13 @@ func TestDefaults(t *testing.T) {
 		{Config{Pick: "least_conn"}, Config{Pick: "least_connections", SpillThreshold: 0.5}},
 		{Config{Pick: "least_request"}, Config{Pick: "least_connections", SpillThreshold: 0.5}},
 		{Config{Pick: "maglev"}, Config{Pick: "consistent_hash", SpillThreshold: 0.5}},
+		{Config{Pick: "sticky"}, Config{Pick: "sticky", SpillThreshold: 0.5, Sticky: 30 * time.Minute}},
+		{Config{Pick: "random", Sticky: off}, Config{Pick: "random", SpillThreshold: 0.5, Sticky: off}},
 		{Config{Pick: "wrong", SpillThreshold: 7}, Config{Pick: "wrong", SpillThreshold: 7}},
 	} {
 		got := c.given.WithDefaults()
 		c.want.SlowStart = SlowStart{Window: 30 * time.Second, Aggression: 1, MinWeight: 0.1}
+		c.want.StickyMax, c.want.HashBalance, c.want.Affinity = 100_000, 1.25, "optional"
 		if !reflect.DeepEqual(got, c.want) || !reflect.DeepEqual(got.WithDefaults(), got) {
 			t.Errorf("%+v: got %+v, want %+v", c.given, got, c.want)
 		}
@@ -49,11 +52,31 @@ func TestValidate(t *testing.T) {
 		{Config{Pick: "wieghted"}, `pick: unknown strategy "wieghted": did you mean "weighted"?`, true},
 		{Config{Pick: "RoundRobin"}, `pick: unknown strategy "RoundRobin": did you mean "round_robin"?`, true},
 		{Config{Pick: "least_reqest"}, `pick: unknown strategy "least_reqest": did you mean "least_connections"?`, true},
-		{Config{Pick: "magic"}, `pick: unknown strategy "magic": known are round_robin, weighted, least_connections, least_conn, least_request, random, p2c_ewma, priority, health_based, custom`, true},
-		{Config{Pick: "sticky"}, `pick: strategy "sticky" is not available yet`, true},
-		{Config{Pick: "geographic"}, `pick: strategy "geographic" is not available yet`, true},
-		{Config{Pick: "ip_hash"}, `pick: strategy "ip_hash" is not available yet`, true},
-		{Config{Pick: "maglev"}, `pick: strategy "consistent_hash" is not available yet`, true},
+		{Config{Pick: "magic"}, `pick: unknown strategy "magic": known are round_robin, weighted, least_connections, least_conn, least_request, random, p2c_ewma, priority, health_based, geographic, ip_hash, consistent_hash, maglev, sticky, custom`, true},
+		{Config{Pick: "magelv"}, `pick: unknown strategy "magelv": did you mean "consistent_hash"?`, true},
+		{Config{Tier: "priority", Pick: "weighted", Sticky: 30 * time.Minute, StickyMax: 1_000_000, Affinity: "required"}, "", false},
+		{Config{Pick: "maglev", Affinity: "required", HashBalance: off, Sticky: off}, "", false},
+		{Config{Pick: "ip_hash", HashBalance: 100}, "", false},
+		{Config{Pick: "sticky", Sticky: time.Nanosecond, Affinity: "required"}, "", false},
+		{Config{Pick: "custom", Affinity: "required"}, "", false},
+		{Config{Pick: "random", Affinity: "optional"}, "", false},
+		{Config{Pick: "random", Affinity: "required"}, "affinity: is required, but random needs no key and nothing is sticky", false},
+		{Config{Pick: "geographic", Affinity: "required"}, "affinity: is required, but geographic needs no key and nothing is sticky", false},
+		{Config{Affinity: "require"}, `affinity: unknown affinity "require": did you mean "required"?`, false},
+		{Config{Pick: "sticky", Sticky: off}, "sticky: cannot be off, for sticky is the pick", false},
+		{Config{Sticky: -2, StickyMax: off, HashBalance: 1}, strings.Join([]string{
+			"sticky: must be above 0, or off, is -2ns",
+			"sticky_max: must be from 1 to 1000000, is -1",
+			"hash_balance: must be above 1 and at most 100, or off, is 1",
+		}, "\n"), false},
+		{Config{HashBalance: math.NaN(), StickyMax: 1_000_001}, strings.Join([]string{
+			"sticky_max: must be from 1 to 1000000, is 1000001",
+			"hash_balance: must be above 1 and at most 100, or off, is NaN",
+		}, "\n"), false},
+		{Config{HashBalance: math.Inf(1)}, "hash_balance: must be above 1 and at most 100, or off, is +Inf", false},
+		{Config{Here: Place{Location: &Location{-90, 180}}}, "", false},
+		{Config{Here: Place{Location: &Location{-91, math.NaN()}}},
+			"location.lat: must be from -90 to 90, is -91\nlocation.lon: must be from -180 to 180, is NaN", false},
 		{Config{Tier: "prio"}, `tier: unknown tier "prio": did you mean "priority"?`, true},
 		{Config{Tier: "zone"}, `tier: unknown tier "zone": known are priority`, true},
 		{Config{Pick: "random", Custom: choose}, "pick: is random, so the custom function would never be asked", false},
@@ -69,7 +92,7 @@ func TestValidate(t *testing.T) {
 		}, "\n"), false},
 		{Config{Tier: "x", Pick: "y", Weights: map[string]int{"b": 70000, "a": 0}, SpillThreshold: 2}, strings.Join([]string{
 			`tier: unknown tier "x": known are priority`,
-			`pick: unknown strategy "y": known are round_robin, weighted, least_connections, least_conn, least_request, random, p2c_ewma, priority, health_based, custom`,
+			`pick: unknown strategy "y": known are round_robin, weighted, least_connections, least_conn, least_request, random, p2c_ewma, priority, health_based, geographic, ip_hash, consistent_hash, maglev, sticky, custom`,
 			"weights.a: must be from 1 to 65535, is 0",
 			"weights.b: must be from 1 to 65535, is 70000",
 			"spill_threshold: must be above 0 and at most 1, or off, is 2",
@@ -98,14 +121,11 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// Every strategy of the design is either there or refused as not available yet.
-func TestEveryStrategyOfTheDesignHasAnAnswer(t *testing.T) {
-	for name, there := range map[string]bool{
-		"round_robin": true, "weighted": true, "least_connections": true, "random": true, "p2c_ewma": true,
-		"health_based": true, "priority": true, "custom": true,
-		"geographic": false, "ip_hash": false, "consistent_hash": false, "sticky": false,
-	} {
-		equal(t, name, Config{Pick: name}.Validate() == nil, there)
+func TestEveryStrategyOfTheDesignIsThere(t *testing.T) {
+	for _, name := range []string{"round_robin", "weighted", "least_connections", "random", "p2c_ewma", "health_based",
+		"priority", "geographic", "ip_hash", "consistent_hash", "sticky", "custom"} {
+		equal(t, name, Config{Pick: name}.Validate(), nil)
+		equal(t, "in tiers and sticky: "+name, Config{Tier: "priority", Pick: name, Sticky: time.Minute}.Validate(), nil)
 	}
 }
 

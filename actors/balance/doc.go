@@ -19,7 +19,20 @@
 //
 // In panic mode, when nobody is eligible or, if so configured, too few are, every rank
 // is a candidate, the last resort too: see panic.go. In slow start a member gets less
-// than its share, whatever the strategy: see slow_start.go.
+// than its share of what the strategy has to share out: see slow_start.go.
+//
+// By ip_hash, consistent_hash and priority, and for a session that sticks, rank does not
+// matter and there is no slow start: only who may be picked counts, the eligible and in
+// panic mode the last resort. A session comes before all three steps:
+//
+//	the key's session, if its member may be picked ──▶ that member
+//	else ── tier, rank, pick ──▶ one of them, and the session stays with it
+//
+// The hashes look a key up in a Maglev table over all members of the tier, eligible or
+// not (maglev.go), and go on to the key's next choice past those that are out, were
+// tried or have more than their share in flight (hash.go). For geographic, members
+// that are equally near form a class, and a class is a tier within the tier (place.go),
+// also for spill-over, panic mode and slow start.
 //
 // To add a strategy, write its file and its line in strategies.go.
 //
@@ -28,12 +41,17 @@
 //   - never one that the request tried, while another may be picked
 //   - slow start never keeps a request from being served, nor a rank or tier from
 //     counting as there
+//   - a member that turns out, or back, moves its own keys and sessions and no other, and
+//     so does each last resort when panic mode begins or ends
+//   - a hash depends on ids, weights and tiers alone: all nodes agree
 //   - a state's change costs the same among ten members as among 100,000, and so does
-//     a pick, but where a strategy says otherwise; no pick allocates but the custom one's
+//     a pick, but where a strategy says otherwise; no pick allocates but the custom
+//     one's and, while their number grows, a new session's
 //
 // How it is laid out: members stand at positions, sorted by tier, group (members of
 // one weight, where the strategy asks for groups) and the order in which they were
-// given. Strategies that go in order walk bitsets over positions, one per rank.
+// given; for hashes in the order of the ids' hashes, and for geographic by class, region
+// and zone first. Strategies that go in order walk bitsets over positions, one per rank.
 // Strategies that draw or compare use slots, an array in which each tier's members
 // are kept together by rank:
 //

@@ -6,5 +6,5 @@ import "time"
 // score of p2c_ewma: of all up to 128, above that of 16 drawn at random. It never
 // spills over.
 func (b *Balancer) healthBased(t *tier, last Rank, now time.Duration, _ string) (int, error) {
-	return b.least(b.front(t, last), tickOf(now), score), nil
+	return int(b.least(t, last, tickOf(now), score).index), nil
 }

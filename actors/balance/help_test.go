@@ -84,7 +84,7 @@ func (f *fixture) picks(n int) string {
 // available are the names of the strategies that there are, custom left out.
 func available() (names []string) {
 	for _, s := range strategies {
-		if s.pick != nil && s.name != pickCustom {
+		if s.name != pickCustom {
 			names = append(names, s.name)
 		}
 	}

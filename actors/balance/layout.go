@@ -37,6 +37,8 @@ type member struct {
 	group   int32
 	pos     int32
 	slot    int32
+	class   int32         // divides a tier, the lowest first: see strategy.sorts
+	order   uint64        // sorts those that are equal else
 	weight  int64         // what its share of the requests goes by
 	paid    float64       // slow start: the round up to which it had its requests
 	offered time.Duration // when its trial was offered, never before
@@ -48,6 +50,7 @@ type slot struct {
 	picked time.Duration // p2c_ewma's alone
 	index  int32
 	share  float32 // 1/weight
+	limit  int32   // geographic's alone
 }
 
 // never is a moment so long ago that anything since is over.
@@ -65,6 +68,8 @@ type tier struct {
 	total            int64        // weighted: of the weights, at the last pick
 	warm             [ranks]int64 // the weights of those of a rank or better that are not in slow start
 	rounds           float64      // slow start: how many requests these had, per weight
+	rotation         rotation
+	hash             hashed
 }
 
 // group is the members of a tier that have one weight, or the whole tier.
@@ -77,7 +82,7 @@ type group struct {
 }
 
 // newLayout lays the members out, all of them out.
-func newLayout(list []Member, tiered bool, s *strategy) layout {
+func newLayout(list []Member, tiered bool, s *strategy, here Place) layout {
 	n := len(list)
 	l := layout{
 		members: make([]member, n), byID: make(map[string]int32, n),
@@ -94,23 +99,29 @@ func newLayout(list []Member, tiered bool, s *strategy) layout {
 		}
 		l.byID[m.ID] = int32(i)
 		l.at[i] = int32(i)
+		if s.sorts != nil {
+			s.sorts(&l.members[i], here)
+		}
 	}
 	slices.SortStableFunc(l.at, func(i, j int32) int {
 		a, b := &l.members[i], &l.members[j]
 		if tiered && a.Priority != b.Priority {
 			return cmp.Compare(a.Priority, b.Priority)
 		}
+		if a.class != b.class {
+			return cmp.Compare(a.class, b.class)
+		}
 		if s.grouped {
 			return cmp.Compare(b.Weight, a.Weight)
 		}
-		return 0
+		return cmp.Compare(a.order, b.order)
 	})
 	for pos, i := range l.at {
 		m := &l.members[i]
 		newTier, newGroup := pos == 0, pos == 0
 		if pos > 0 {
 			before := &l.members[l.at[pos-1]]
-			newTier = tiered && m.Priority != before.Priority
+			newTier = tiered && m.Priority != before.Priority || m.class != before.class
 			newGroup = newTier || s.grouped && m.Weight != before.Weight
 		}
 		l.append(i, newTier, newGroup)
@@ -139,7 +150,7 @@ func (l *layout) append(i int32, newTier, newGroup bool) {
 	g := &l.groups[len(l.groups)-1]
 	t.hi, g.hi, t.groupHi = pos+1, pos+1, int32(len(l.groups))
 	m.pos, m.slot, m.tier, m.group = pos, pos, int32(len(l.tiers)-1), int32(len(l.groups)-1)
-	l.slots[pos] = slot{load: m.Load, picked: never, index: i, share: 1 / float32(m.Weight)}
+	l.slots[pos] = slot{load: m.Load, picked: never, index: i, share: 1 / float32(m.Weight), limit: int32(min(max(m.Limit, 0), math.MaxInt32))}
 }
 
 // move brings a member to its place, a rank or out, in a few steps.
@@ -232,6 +243,16 @@ func (l *layout) next(i, end int32, last Rank) int32 {
 	return end
 }
 
+// stands reports whether the member at a position is of the rank last or better.
+func (l *layout) stands(pos int32, last Rank) bool {
+	for r := Healthy; r <= last; r++ {
+		if l.ranked[r].has(pos) {
+			return true
+		}
+	}
+	return false
+}
+
 // turn returns the index of the group's member whose turn it is and passes the turn
 // on. There must be one of the rank last or better.
 func (l *layout) turn(g *group, last Rank) int {
@@ -246,18 +267,31 @@ func (l *layout) turn(g *group, last Rank) int {
 // first returns the best tier that has somebody eligible or, when no tier has, in
 // panic mode the best one that has a last resort; or nil.
 func (l *layout) first() *tier {
-	last := Suspect
 	switch {
 	case l.nobody():
 		return nil
 	case len(l.tiers) == 1:
 		return &l.tiers[0]
-	case l.eligible == 0:
-		last = LastResort
 	}
-	pos := l.next(0, int32(len(l.at)), last)
-	pos = l.asleep.next(0, pos)
+	return l.from(0)
+}
+
+// from is first among the tiers from a position on, where a tier begins.
+func (l *layout) from(at int32) *tier {
+	end := int32(len(l.at))
+	pos := l.next(at, end, l.called())
+	if pos = l.asleep.next(at, pos); pos == end {
+		return nil
+	}
 	return &l.tiers[l.members[l.at[pos]].tier]
+}
+
+// called is the last rank on account of which a tier is called on.
+func (l *layout) called() Rank {
+	if l.eligible == 0 {
+		return LastResort
+	}
+	return Suspect
 }
 
 // nobody reports whether there is nobody to pick.

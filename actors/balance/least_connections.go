@@ -14,7 +14,7 @@ const (
 // leastConnections picks the candidate with the fewest requests in flight for its
 // weight: of all up to 128, above that of 16. Of equal ones any.
 func (b *Balancer) leastConnections(t *tier, last Rank, now time.Duration, _ string) (int, error) {
-	return b.least(b.front(t, last), tickOf(now), connections), nil
+	return int(b.least(t, last, tickOf(now), connections).index), nil
 }
 
 // connections counts the request to come too, so that weights matter to idle members.
@@ -22,15 +22,16 @@ func connections(s *slot, _ uint32) float64 {
 	return float64(s.load.Inflight.Load()+1) * float64(s.share)
 }
 
-// least returns the index of the member with the least score among those that the
-// rotation deals out. Of equal ones it takes the first, which is another each time.
-func (b *Balancer) least(slots []slot, tick uint32, score func(*slot, uint32) float64) int {
+// least returns the candidate with the least score among those that the rotation deals
+// out. Of equal ones it takes the first, which is another each time.
+func (b *Balancer) least(t *tier, last Rank, tick uint32, score func(*slot, uint32) float64) *slot {
+	slots := b.front(t, last)
 	n := len(slots)
 	looks := n
 	if n > lookAtAll {
 		looks = sample
 	}
-	k, stride := b.deal(n, looks, n/looks/2) // spread out: neighbours may share a fate
+	k, stride := b.deal(t, n, looks, n/looks/2) // spread out: neighbours may share a fate
 	best := &slots[k]
 	least := score(best, tick)
 	for range looks - 1 {
@@ -39,5 +40,5 @@ func (b *Balancer) least(slots []slot, tick uint32, score func(*slot, uint32) fl
 			best, least = &slots[k], v
 		}
 	}
-	return int(best.index)
+	return best
 }

@@ -21,15 +21,19 @@ const unmeasured = float64(24 * time.Hour)
 // weight. The rotation deals the two out; the first has not been picked for forceAfter:
 // then it is picked whatever its score.
 func (b *Balancer) p2cEWMA(t *tier, last Rank, now time.Duration, _ string) (int, error) {
+	return int(b.twoChoices(t, last, now).index), nil
+}
+
+func (b *Balancer) twoChoices(t *tier, last Rank, now time.Duration) *slot {
 	slots := b.front(t, last)
-	k, stride := b.deal(len(slots), min(2, len(slots)), 0)
+	k, stride := b.deal(t, len(slots), min(2, len(slots)), 0)
 	if b.unforced++; b.unforced >= forceEvery && now-slots[k].picked >= forceAfter {
 		b.unforced = 0
 	} else {
 		k = better(slots, k, wrap(k+stride, len(slots)), tickOf(now))
 	}
 	slots[k].picked = now
-	return int(slots[k].index), nil
+	return &slots[k]
 }
 
 // better returns j if its score is lower than i's. The comparison's result is anyone's

@@ -222,3 +222,98 @@ func TestPanicShowsTheRank(t *testing.T) {
 	f.SetMembers([]Member{{ID: "new"}})
 	equal(t, "of nobody known", f.Panic(), false)
 }
+
+// A key goes to its own choice as long as that may be picked at all.
+func TestPanicKeepsKeysTogether(t *testing.T) {
+	for _, pick := range hashes {
+		f := newFixture(t, Config{Pick: pick, PanicThreshold: 0.5}, named(8)...)
+		home := f.homes(400)
+		for i := range 3 {
+			f.SetStatus(i, lastResort)
+		}
+		for k, i := range f.homes(400) {
+			if home[k] > 2 && i != home[k] || i <= 2 {
+				t.Fatalf("%s: no panic, and key %d of %d goes to %d", pick, k, home[k], i)
+			}
+		}
+		f.SetStatus(3, lastResort)
+		f.SetStatus(4, lastResort)
+		equal(t, pick+": in panic all are at home", slices.Equal(f.homes(400), home), true)
+		f.SetStatus(0, Status{Ready: true})
+		for k, i := range f.homes(400) {
+			if home[k] != 0 && i != home[k] || i == 0 {
+				t.Fatalf("%s: in panic key %d of %d goes to %d", pick, k, home[k], i)
+			}
+		}
+		for i := range 8 {
+			f.SetStatus(i, lastResort)
+		}
+		equal(t, pick+": nobody is eligible", slices.Equal(f.homes(400), home), true)
+	}
+}
+
+// The last resort's load counts in the mean while panic mode lasts.
+func TestPanicBoundsTheLoadOfAll(t *testing.T) {
+	f := newFixture(t, Config{Pick: "consistent_hash", PanicThreshold: 1}, named(4)...)
+	home := f.pickFor(Request{Key: "k"})
+	for i := range f.list {
+		f.list[i].Load.Inflight.Store(10)
+		if i != home {
+			f.SetStatus(i, lastResort)
+		}
+	}
+	f.homes(4) // looks at all
+	equal(t, "all have as many", f.pickFor(Request{Key: "k"}), home)
+	f.list[home].Load.Inflight.Store(14) // of a mean of 11.25 × 1.25; alone it could bear any number
+	equal(t, "it has too many", f.pickFor(Request{Key: "k"}) == home, false)
+}
+
+// Sessions stay with the last resort, and begin there, as long as panic mode lasts.
+func TestPanicAndSessions(t *testing.T) {
+	f := newFixture(t, Config{Pick: "sticky", PanicThreshold: 0.5}, named(4)...)
+	home := f.homes(100)
+	for i := range 3 {
+		f.SetStatus(i, lastResort)
+	}
+	equal(t, "all stay", slices.Equal(f.homes(100), home), true)
+	begun := f.pickFor(Request{Key: "new", Tried: []string{"e3"}})
+	equal(t, "begins at a last resort", f.Reserve(begun), true)
+	equal(t, "and stays", f.pickFor(Request{Key: "new"}), begun)
+	other := f.pickFor(Request{Key: "new", Retry: true, Tried: []string{f.list[begun].ID}})
+	equal(t, "a retry goes elsewhere", other == begun, false)
+	equal(t, "and moves no session", f.pickFor(Request{Key: "new"}), begun)
+	f.SetStatus((begun+1)%3, eligible)
+	equal(t, "no panic", f.Panic(), false)
+	equal(t, "out", f.Reserve(f.pickFor(Request{Key: "new"})), false)
+	f.SetStatus((begun+1)%3, Status{Ready: true})
+	f.SetStatus(3, Status{Ready: true})
+	equal(t, "nobody is eligible", f.Reserve(f.pickFor(Request{Key: "new"})), true)
+}
+
+// The classes of geographic are tiers in panic too, and a place that is asked for comes
+// before a nearer one only while it has somebody eligible or nobody has.
+func TestPanicInPlaces(t *testing.T) {
+	list := abroad() // near and near too, next door, dublin, sydney, somewhere
+	for i := range list {
+		list[i].Limit = 1
+	}
+	f := newFixture(t, Config{Pick: "geographic", Here: here, PanicThreshold: 0.9}, list...)
+	f.SetStatus(1, lastResort)
+	equal(t, "panic", f.Panic(), true)
+	equal(t, "every rank of the zone", f.picked(Request{}), "[1 3]")
+	f.SetStatus(3, lastResort)
+	f.SetStatus(5, lastResort)
+	equal(t, "the next class has somebody eligible", f.picked(Request{}), "[4]")
+	equal(t, "who are asked for are ill", f.picked(Request{Key: "eu-west-1"}), "[4]")
+	f.list[4].Load.Inflight.Store(1)
+	equal(t, "who is eligible is full", f.picked(Request{}), "[0]") // beyond dublin, which is ill
+	f.list[4].Load.Inflight.Store(0)
+	f.SetStatus(4, lastResort)
+	f.SetStatus(0, lastResort)
+	f.SetStatus(2, Status{Ready: true})
+	equal(t, "nobody is eligible", f.picked(Request{}), "[1 3]")
+	equal(t, "a place is asked for", f.picked(Request{Key: "eu-west-1"}), "[5]")
+	f.list[1].Load.Inflight.Store(1)
+	f.list[3].Load.Inflight.Store(1)
+	equal(t, "the nearest are full", f.picked(Request{}), "[4]")
+}

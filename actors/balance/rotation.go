@@ -1,6 +1,6 @@
 package balance
 
-// rotation deals out the candidates that are compared in a pick: one in turn, the
+// rotation deals out a tier's candidates that are compared in a pick: one in turn, the
 // others at equal strides from it. Each round through all candidates begins at a
 // random one and has another stride; the strides follow the golden section, whose
 // steps leave no gap in what they have covered, from a random start (Weyl sequence).
@@ -20,8 +20,8 @@ const goldenSection = 0x9E3779B9 // 2^32 / φ
 
 // deal returns the slot whose turn it is, of n, and the stride to the others, such
 // that k slots, k ≤ n, are different ones. The stride is above over, which is below n/k.
-func (b *Balancer) deal(n, k, over int) (at, stride int) {
-	r := &b.rotation
+func (b *Balancer) deal(t *tier, n, k, over int) (at, stride int) {
+	r := &t.rotation
 	if r.left == 0 || r.n != n {
 		r.begin(n, n/k-over, b)
 		r.stride += over
@@ -36,6 +36,9 @@ func (b *Balancer) deal(n, k, over int) (at, stride int) {
 // with it at another stride. Were it to begin anew at a random slot each time, those
 // before a slot that often comes and goes would have more turns than those after it.
 func (r *rotation) begin(n, strides int, b *Balancer) {
+	if r.n == 0 {
+		r.phase = b.rnd.Uint32()
+	}
 	if r.left == 0 {
 		r.left, r.at = n, b.draw(n)
 	}

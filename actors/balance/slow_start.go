@@ -98,24 +98,28 @@ func (b *Balancer) warmth(m *member, now time.Duration) float64 {
 // member in turn. To wake many at once is paid for by the picks that put them to sleep.
 
 // pickWarming is a pick while somebody is in slow start.
-func (b *Balancer) pickWarming(t *tier, last Rank, now time.Duration, key string) (int, error) {
+func (b *Balancer) pickWarming(s *strategy, t *tier, last Rank, now time.Duration, key string) (int, error) {
 	if t.warm[last] == 0 { // every candidate is in it: then it is as if nobody were
-		b.wake(t)
+		b.wake(t.lo, t.hi, Suspect)
 	}
-	if m := b.lookAfter(now); m != nil && &b.tiers[m.tier] == t && m.place <= last {
+	if m := b.lookAfter(s, now); m != nil && &b.tiers[m.tier] == t && m.place <= last {
 		b.charge(m, last, now)
 		return int(b.at[m.pos]), nil
 	}
-	i, err := b.strategy.pick(b, t, last, now, key)
+	i, err := s.pick(b, t, last, now, key)
 	if err == nil {
-		b.charge(&b.members[i], last, now)
+		m := &b.members[i]
+		if &b.tiers[m.tier] != t { // a farther class, of which only the best rank counts
+			last = m.place
+		}
+		b.charge(m, last, now)
 	}
 	return i, err
 }
 
 // lookAfter looks at the next cold member: whether it is warm by now, or has slept
 // enough. If the strategy is blind, it returns a sleeper that is owed a request.
-func (b *Balancer) lookAfter(now time.Duration) *member {
+func (b *Balancer) lookAfter(s *strategy, now time.Duration) *member {
 	n := int32(len(b.at))
 	pos := b.cold.next(b.coldFrom, n)
 	if pos == n {
@@ -129,7 +133,7 @@ func (b *Balancer) lookAfter(now time.Duration) *member {
 		m.status.Warming = 0
 		b.chill(m, false)
 	case !m.asleep || owed*float64(m.weight)*factor < 1:
-	case b.strategy.blind:
+	case s.blind:
 		return m
 	default:
 		b.rest(m, false)
@@ -169,11 +173,16 @@ func (l *layout) chill(m *member, cold bool) {
 	l.cold.put(m.pos, cold)
 }
 
-// wake wakes the tier's sleepers.
-func (l *layout) wake(t *tier) {
-	for pos := l.asleep.next(t.lo, t.hi); pos < t.hi; pos = l.asleep.next(pos, t.hi) {
-		l.rest(&l.members[l.at[pos]], false)
+// wake wakes the sleepers of a rank or better in a range of positions, and reports
+// whether there were any.
+func (l *layout) wake(lo, hi int32, last Rank) (any bool) {
+	for pos := l.asleep.next(lo, hi); pos < hi; pos = l.asleep.next(pos+1, hi) {
+		if m := &l.members[l.at[pos]]; m.place <= last {
+			l.rest(m, false)
+			any = true
+		}
 	}
+	return any
 }
 
 // rest takes a member out of the strategies' sight, or back.

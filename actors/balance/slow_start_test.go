@@ -13,7 +13,7 @@ import (
 )
 
 // warming are the strategies that slow start matters to.
-var warming = []string{"round_robin", "weighted", "random", "least_connections", "p2c_ewma", "health_based"}
+var warming = []string{"round_robin", "weighted", "random", "least_connections", "p2c_ewma", "health_based", "geographic", "sticky"}
 
 // at makes a slow start that stays at one factor for as long as a test runs.
 func at(factor float64) SlowStart {
@@ -447,6 +447,81 @@ func TestSlowStartMattersNotToAll(t *testing.T) {
 	f.now += 15 * time.Second
 	equal(t, "and chooses", f.next(), 0)
 	equal(t, "of half", fmt.Sprintf("%.3f", seen), "[0.500 1.000]")
+}
+
+// "not for hashes, `sticky`, …": a key and a session that is there know no slow start,
+// nor do requests without a key where keys go by a hash.
+func TestSlowStartMovesNoKey(t *testing.T) {
+	for _, pick := range hashes {
+		f := newWarming(t, Config{Pick: pick, SlowStart: at(0.01)}, named(5)...)
+		home := f.homes(300)
+		f.chills(0, 1)
+		f.counts(50)
+		equal(t, pick, slices.Equal(f.homes(300), home), true)
+		if n := f.counts(1000); n[0] < 150 {
+			t.Errorf("%s without a key: %v", pick, n)
+		}
+	}
+}
+
+// New sessions are placed by slow start, those that are there stay.
+func TestSlowStartOfSessions(t *testing.T) {
+	for _, c := range []Config{{Pick: "sticky"}, {Pick: "weighted", Sticky: time.Hour}, {Pick: "least_connections", Sticky: time.Hour}} {
+		c.SlowStart = at(0.1)
+		f := newWarming(t, c, named(5)...)
+		home := f.homes(300)
+		f.chills(0, 1)
+		equal(t, c.Pick+": all stay", slices.Equal(f.homes(300), home), true)
+		n := make([]int, 5)
+		for k := range 3200 {
+			n[f.pickFor(Request{Key: fmt.Sprint("new", k)})]++
+			f.pickFor(Request{Key: "k0"}) // what goes by sessions is neither owed nor paid
+		}
+		if n[0] < 85 || n[0] > 115 || n[1] < 85 || n[1] > 115 {
+			t.Errorf("%s: new sessions %v", c.Pick, n)
+		}
+	}
+}
+
+// Each class of geographic has its own shares, also of what overflows into it, and
+// sleepers keep their class and their place there.
+func TestSlowStartOfPlaces(t *testing.T) {
+	list := append(named(20), Member{ID: "full", Place: here, Limit: 1, Load: new(Load)})
+	list[20].Load.Inflight.Store(1)
+	for i := range 10 {
+		list[i].Place = Place{Zone: "z", Region: here.Region}
+	}
+	f := newWarming(t, Config{Pick: "geographic", Here: here, SlowStart: at(0.5), SpillThreshold: 1}, list...)
+	for i := 5; i < 10; i++ {
+		f.SetStatus(i, ranked(Suspect))
+	}
+	f.SetStatus(20, ranked(Suspect)) // so all ranks of its class are candidates
+	f.chills(0)
+	n := f.counts(9000)
+	if n[0] < 930 || n[0] > 1070 {
+		t.Errorf("of what overflows: %v", n)
+	}
+	f.chills(0, 1, 2, 3, 4)
+	n = f.counts(1000)
+	for i := range 5 {
+		if n[i] < 150 {
+			t.Errorf("all of the best rank are in it: %v", n)
+		}
+	}
+
+	f = newWarming(t, Config{Pick: "geographic", SlowStart: at(1e-6)}, list[:20]...) // one class
+	for i := 5; i < 10; i++ {
+		f.SetStatus(i, ranked(Suspect))
+	}
+	f.chills(0, 1, 2, 3)
+	key := Request{Key: "z"}
+	f.picked(Request{})
+	equal(t, "one of the place is warm", f.picked(key), "[4]")
+	f.chills(4)
+	f.picked(Request{})
+	equal(t, "none is", f.picked(key), "[0 1 2 3 4]")
+	equal(t, "who has not been tried", f.picked(Request{Key: "z", Retry: true, Tried: []string{"e0", "e1", "e2", "e4"}}), "[3]")
+	checkLayout(t, f.Balancer)
 }
 
 // Whatever happens, a pick that looks at the load finds nobody of the cold overloaded,

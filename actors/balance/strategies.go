@@ -14,6 +14,7 @@ const (
 	pickDefault  = "p2c_ewma"
 	pickPriority = "priority"
 	pickCustom   = "custom"
+	pickSticky   = "sticky"
 )
 
 // strategy is one way to pick; its function stands in the file of its name.
@@ -21,7 +22,7 @@ type strategy struct {
 	name    string
 	aliases []string
 	// pick returns the index of one of the candidates, the tier's eligible members of
-	// the rank last and better, of whom there is at least one. nil: not available yet.
+	// the rank last and better, of whom there is at least one.
 	pick func(b *Balancer, t *tier, last Rank, now time.Duration, key string) (int, error)
 	// grouped: members of one weight stand together.
 	grouped bool
@@ -34,6 +35,13 @@ type strategy struct {
 	even bool
 	// blind: it looks at nobody's load.
 	blind bool
+	// keyed: it needs the request's key. A request without one goes by p2c_ewma, without
+	// slow start, for whoever sleeps would lose its keys.
+	keyed bool
+	// sorts, where there is one, sets by what a tier's members are divided and sorted.
+	sorts func(m *member, here Place)
+	// listed, where there is one, is called when the list has changed.
+	listed func(b *Balancer, old *layout)
 }
 
 // strategies is the register, in the order in which they are told to users.
@@ -45,12 +53,12 @@ var strategies = []strategy{
 	{name: pickDefault, pick: (*Balancer).p2cEWMA},
 	{name: pickPriority, pick: (*Balancer).priority, anyRank: true},
 	{name: "health_based", pick: (*Balancer).healthBased, bestRankOnly: true},
+	{name: "geographic", pick: (*Balancer).geographic, sorts: byNearness, listed: (*Balancer).chart},
+	{name: "ip_hash", pick: (*Balancer).ipHash, anyRank: true, keyed: true, sorts: byHash, listed: (*Balancer).tabulate},
+	{name: "consistent_hash", aliases: []string{"maglev"}, pick: (*Balancer).consistentHash,
+		anyRank: true, keyed: true, sorts: byHash, listed: (*Balancer).tabulate},
+	{name: pickSticky, pick: (*Balancer).p2cEWMA}, // Config sets how long sessions stick
 	{name: pickCustom, pick: (*Balancer).custom},
-
-	{name: "geographic"},
-	{name: "ip_hash"},
-	{name: "consistent_hash", aliases: []string{"maglev"}},
-	{name: "sticky"},
 }
 
 // canonical returns the name that an alias stands for, and any other name as it is.
@@ -69,14 +77,9 @@ func find(name string) (*strategy, error) {
 	for i := range strategies {
 		s := &strategies[i]
 		if s.name == name {
-			if s.pick == nil {
-				return nil, invalid("pick: strategy %q is not available yet", name)
-			}
 			return s, nil
 		}
-		if s.pick != nil {
-			known = append(append(known, s.name), s.aliases...)
-		}
+		known = append(append(known, s.name), s.aliases...)
 	}
 	return nil, invalid("pick: %s", unknownName("strategy", name, known))
 }

@@ -471,13 +471,14 @@ func TestRotationIsFair(t *testing.T) {
 		k := rapid.IntRange(1, min(n, 16)).Draw(t, "k")
 		over := rapid.IntRange(0, n/k-1).Draw(t, "over")
 		b, _ := New(Config{}, rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)))
+		var class tier
 		for range 3 {
 			seen := make([][]int, k)
 			for place := range seen {
 				seen[place] = make([]int, n)
 			}
 			for range n {
-				at, stride := b.deal(n, k, over)
+				at, stride := b.deal(&class, n, k, over)
 				dealt := map[int]bool{}
 				for place := range k {
 					dealt[at] = true
