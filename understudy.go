@@ -51,6 +51,8 @@ type (
 
 	Strategy    = balance.Config
 	Candidate   = balance.Candidate
+	Place       = balance.Place
+	Location    = balance.Location
 	Breaker     = breaker.Config
 	Counts      = breaker.Counts
 	Health      = health.Config
@@ -127,6 +129,8 @@ type Config struct {
 	// Node is this process's name in events, status and on NATS: letters, digits,
 	// "_" and "-", 64 at most. Zero: <host>-<6 random>.
 	Node string
+	// Place is where this process stands, for the strategy geographic. Zero: unknown.
+	Place Place
 	// Services are added at the start, in the order of their names.
 	Services map[string]ServiceConfig
 	// Prefix is the first token of every NATS subject. Zero: "understudy".
@@ -179,7 +183,10 @@ func New(c Config, opts ...Option) (*System, error) {
 	if err := messages.CheckName(c.Node); err != nil {
 		return nil, &messages.Error{Code: messages.CodeInvalidConfig, Words: "node", Err: err}
 	}
-	o.Node = c.Node
+	if err := c.Place.Validate(); err != nil {
+		return nil, &messages.Error{Code: messages.CodeInvalidConfig, Words: "place", Err: err}
+	}
+	o.Node, o.Place = c.Node, c.Place
 	s := &System{System: actors.New(o.Options)}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {

@@ -94,8 +94,8 @@ func newSettings(given ServiceConfig) (*settings, error) {
 	return &settings{config: c, given: given, rules: newRules(c), http: f}, err
 }
 
-// bound returns a duration that bounds something, 0 for none.
-func bound(d time.Duration) time.Duration { return max(d, 0) }
+// bound returns what bounds something, 0 for none.
+func bound[T int | time.Duration](v T) T { return max(v, 0) }
 
 // target is the part of an endpoint that callers hold: immutable but for the
 // value, which is opened once.

@@ -117,6 +117,9 @@ func (e Endpoint) validate(opened bool) error {
 	if e.Weight < 0 {
 		add("weight: %d is negative", e.Weight)
 	}
+	if _, err := e.place(); err != nil {
+		errs = append(errs, err)
+	}
 	if e.Priority < 0 {
 		add("priority: %d is negative", e.Priority)
 	}
@@ -275,6 +278,11 @@ func (c ServiceConfig) WithDefaults() ServiceConfig {
 	setDefault(&c.Cooldown.Max, 5*time.Minute)
 	c.Fallback = c.Fallback.withDefaults()
 	return c
+}
+
+// place is where the endpoint stands, as strategies compare it.
+func (e *Endpoint) place() (balance.Place, error) {
+	return balance.PlaceOf(e.Zone, e.Region, e.Location)
 }
 
 func (e *Endpoint) isHTTP() bool {

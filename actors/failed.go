@@ -18,7 +18,7 @@ func newServiceCell(sys *System, name string, set *settings) (*serviceCell, erro
 	s := &serviceCell{sys: sys, name: name}
 	s.settings.Store(set)
 	s.configureCache(set)
-	balancer, err := newBalancer(set)
+	balancer, err := sys.newBalancer(set)
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (s *supervisor) deregister(id string) error {
 // configure puts a configuration in force. Endpoints that it names as they are
 // keep their state; the others are registered, changed or taken out.
 func (s *supervisor) configure(c actor.Context, set *settings) error {
-	balancer, err := newBalancer(set)
+	balancer, err := s.sys.newBalancer(set)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (s *supervisor) configure(c actor.Context, set *settings) error {
 	}
 	s.settings.Store(set)
 	s.listen()
-	if !reflect.DeepEqual(strategyOf(before), strategyOf(set)) || set.config.Hooks.Pick != nil || before.config.Hooks.Pick != nil {
+	if !reflect.DeepEqual(s.sys.strategyOf(before), s.sys.strategyOf(set)) || set.config.Hooks.Pick != nil || before.config.Hooks.Pick != nil {
 		s.balancer = balancer
 	}
 	s.budget.Configure(set.config.Retry.Budget)
@@ -213,7 +213,9 @@ func (s *supervisor) relist(cells []*endpointCell) {
 		cell.index = i
 		e := &cell.target.Load().endpoint
 		s.byID[cell.id] = cell
-		members[i] = balance.Member{ID: cell.id, Weight: e.Weight, Priority: e.Priority, Load: cell.load}
+		place, _ := e.place() // it was validated
+		members[i] = balance.Member{ID: cell.id, Weight: e.Weight, Priority: e.Priority, Load: cell.load,
+			Place: place, Limit: bound(s.settings.Load().config.Concurrency.Max)}
 	}
 	replaced := make(map[string]bool)
 	for _, cell := range old {
@@ -285,7 +287,7 @@ func (s *supervisor) letGo(cell *endpointCell) {
 
 // list is the answer to listCells.
 func (s *supervisor) list() cellList {
-	l := cellList{cells: slices.Clone(s.cells), requests: s.requests, refused: s.refused, ended: s.ended}
+	l := cellList{cells: slices.Clone(s.cells), requests: s.requests, refused: s.refused, keyless: s.balancer.Keyless(), ended: s.ended}
 	for cell := range s.pids {
 		if s.byID[cell.id] != cell {
 			l.leaving = append(l.leaving, cell)
@@ -346,14 +348,14 @@ func (s *supervisor) spawn(c actor.Context, cell *endpointCell) {
 }
 
 // strategyOf is everything that the balancer goes by.
-func strategyOf(set *settings) balance.Config {
+func (s *System) strategyOf(set *settings) balance.Config {
 	c := set.config.Strategy
-	c.PanicThreshold, c.SlowStart = float64(set.config.PanicThreshold), set.config.SlowStart
+	c.PanicThreshold, c.SlowStart, c.Here = float64(set.config.PanicThreshold), set.config.SlowStart, s.place
 	return c
 }
 
-func newBalancer(set *settings) (*balance.Balancer, error) {
-	return balance.New(strategyOf(set), rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+func (s *System) newBalancer(set *settings) (*balance.Balancer, error) {
+	return balance.New(s.strategyOf(set), rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 }
 
 func (s *supervisor) wallNow() time.Time { return s.sys.clock.wall(s.sys.clock.now()) }

@@ -62,7 +62,7 @@ func (e *endpoint) report(history int) endpointReport {
 func describe(e *Endpoint) messages.EndpointStatus {
 	c := e.Clone()
 	return messages.EndpointStatus{ID: c.ID, URL: redactURL(c.URL), Tags: c.Tags, Metadata: c.Metadata,
-		Weight: max(c.Weight, 1), Priority: c.Priority, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+		Weight: max(c.Weight, 1), Priority: c.Priority, Zone: c.Zone, Region: c.Region, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
 }
 
 // breakerWords say why the breaker is as it is: "open 12s: 5 failures in a row,
@@ -167,7 +167,7 @@ func (s *Service) sum(reports []endpointReport, list cellList) messages.ServiceS
 	st := messages.ServiceStats{
 		Requests: list.requests, Succeeded: total.succeeded, Failed: total.failed, Canceled: total.canceled,
 		Attempts: total.attempts, Retries: total.retries, Failovers: total.failovers, Recoveries: total.recovered,
-		Hedges: total.hedges, Refusals: list.refused,
+		Hedges: total.hedges, Refusals: list.refused, Keyless: list.keyless,
 	}
 	if cell := s.cell.Load(); cell != nil {
 		st.Fallbacks = cell.fallbacks.Load()

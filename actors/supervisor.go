@@ -23,6 +23,7 @@ type supervisorState struct {
 	budget              *retry.Budget
 	admission           admission
 	sweep               sweep
+	toldKeyless         bool
 	refusal             *messages.Error // why nobody can be picked; nil: look again
 	until               time.Duration   // when that reason is over, 0: when something changes
 	outageIn, outageOut bool            // half of the others are out, for who is eligible and who is not
@@ -64,6 +65,7 @@ type (
 		leaving  []*endpointCell // off the list, still draining
 		requests uint64
 		refused  uint64
+		keyless  uint64
 		ended    counters
 		inflight int // of those that leave
 	}
@@ -206,6 +208,9 @@ func (s *supervisor) pick(l *lease) (i int, err *messages.Error) {
 	if s.refusal != nil && (s.until == 0 || s.latest < s.until) {
 		return 0, s.refusalNow()
 	}
+	if l.key == "" {
+		s.warnKeyless()
+	}
 	req := balance.Request{Key: l.key, Tried: l.tried, Retry: l.retry}
 	var perr error
 	if s.settings.Load().config.Hooks.Pick != nil {
@@ -225,6 +230,16 @@ func (s *supervisor) pick(l *lease) (i int, err *messages.Error) {
 		return 0, errAllTried
 	}
 	return i, nil
+}
+
+// warnKeyless says once that requests come without the key that the strategy goes by.
+func (s *supervisor) warnKeyless() {
+	n := s.balancer.Keyless()
+	if n == 0 || s.toldKeyless {
+		return
+	}
+	s.toldKeyless = true
+	s.sys.logger.Warn("requests come without a key, and the strategy goes by it: they go by p2c_ewma", "service", s.name)
 }
 
 // errAllTried sends the caller of a fresh acquisition into its wait.

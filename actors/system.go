@@ -13,6 +13,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/health"
 	"github.com/understudy-go/understudy/actors/transport"
 	"github.com/understudy-go/understudy/messages"
@@ -22,6 +23,7 @@ import (
 // machine's clock that logs and traces nothing.
 type Options struct {
 	Node           string               // the node's name in events
+	Place          balance.Place        // where the node stands, for the strategy geographic
 	Logger         *slog.Logger         // nil: silent
 	TracerProvider trace.TracerProvider // nil: no traces, at no cost
 	Clock          Clock                // nil: the machine's
@@ -31,6 +33,7 @@ type Options struct {
 // System runs services: it is the handle of the root actor.
 type System struct {
 	node   string
+	place  balance.Place
 	logger *slog.Logger
 	tracer trace.Tracer // nil: off
 	clock  clock
@@ -55,6 +58,7 @@ func New(o Options) *System {
 	}
 	s := &System{
 		node:   o.Node,
+		place:  o.Place,
 		logger: o.Logger,
 		clock:  newClock(o.Clock),
 		events: newEventLog(eventsKept),

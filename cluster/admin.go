@@ -245,6 +245,9 @@ func ordered(e actors.Endpoint, o messages.EndpointOrder) actors.Endpoint {
 	if o.Zone != "" {
 		e.Zone = o.Zone
 	}
+	if o.Region != "" {
+		e.Region = o.Region
+	}
 	if o.Tags != nil {
 		e.Tags = o.Tags
 	}

@@ -84,7 +84,6 @@ func (s section) checkService(c actors.ServiceConfig) {
 		if e.Weight == 0 {
 			s.refuseZero(endpoint+".weight", "leave the key out for the default of 1, or drain the endpoint to take it out")
 		}
-		s.faults(endpoint, checkLocation(e.Location))
 	}
 }
 
@@ -205,20 +204,8 @@ func (n Node) validate() error {
 			errs = append(errs, fmt.Errorf("name: %w", err))
 		}
 	}
-	return errors.Join(append(errs, checkLocation(n.Location))...)
-}
-
-func checkLocation(at []float64) error {
-	switch {
-	case len(at) == 0:
-	case len(at) != 2:
-		return fmt.Errorf("location: needs two numbers, latitude and longitude, has %d", len(at))
-	case at[0] < -90 || at[0] > 90:
-		return fmt.Errorf("location: latitude %v is not from -90 to 90", at[0])
-	case at[1] < -180 || at[1] > 180:
-		return fmt.Errorf("location: longitude %v is not from -180 to 180", at[1])
-	}
-	return nil
+	_, err := n.Place()
+	return errors.Join(append(errs, err)...)
 }
 
 func (n NATS) validate() error {

@@ -89,17 +89,10 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 			keys = append(keys, r.key)
 		}
 		if title == "strategy" {
-			keys = slices.DeleteFunc(keys, merging)
 		}
-		require.ElementsMatch(t, slices.DeleteFunc(slices.Collect(maps.Keys(fieldsOf(typ))), merging), keys, title)
+		require.ElementsMatch(t, slices.Collect(maps.Keys(fieldsOf(typ))), keys, title)
 	}
 	require.Len(t, documented, len(blocks()))
-}
-
-// merging tells of keys that are documented already and come with the strategies for
-// hashes and sessions.
-func merging(key string) bool {
-	return slices.Contains([]string{"sticky", "sticky_max", "hash_balance", "affinity"}, key)
 }
 
 // written is a file with this one key, what stands beside it being besides.
@@ -150,9 +143,6 @@ func TestDocumentedDefaults(t *testing.T) {
 	count := 0
 	for _, section := range rows(t) {
 		for _, r := range section {
-			if r.section == "strategy" && merging(r.key) {
-				continue
-			}
 			name := join(r.section, r.key)
 			if preset := span.FindStringSubmatch(r.preset); preset != nil {
 				count++
@@ -175,7 +165,7 @@ func TestDocumentedRanges(t *testing.T) {
 	count := 0
 	for _, section := range rows(t) {
 		for _, r := range section {
-			if r.section == "strategy" && merging(r.key) || !r.number() {
+			if !r.number() {
 				continue
 			}
 			name := join(r.section, r.key)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/understudy-go/understudy/actors"
+	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/cluster"
 	"github.com/understudy-go/understudy/cluster/embedded"
 	"github.com/understudy-go/understudy/messages"
@@ -40,6 +41,11 @@ type Node struct {
 	Region string `yaml:"region"`
 	// Location is latitude and longitude in degrees. Zero: unknown.
 	Location []float64 `yaml:"location"`
+}
+
+// Place is where the node stands, as strategies compare it.
+func (n Node) Place() (balance.Place, error) {
+	return balance.PlaceOf(n.Zone, n.Region, n.Location)
 }
 
 // NATS says which server to use: one embedded in this process, or another. With

@@ -52,6 +52,7 @@ type EndpointOrder struct {
 	Weight   *int              `json:"weight,omitempty"`
 	Priority *int              `json:"priority,omitempty"`
 	Zone     string            `json:"zone,omitempty"`
+	Region   string            `json:"region,omitempty"`
 	Tags     []string          `json:"tags,omitempty"`
 	Metadata map[string]string `json:"metadata,omitempty"`
 }

@@ -65,6 +65,8 @@ type EndpointStatus struct {
 	Metadata      map[string]string `json:"metadata,omitempty"`
 	Weight        int               `json:"weight"`
 	Priority      int               `json:"priority"`
+	Zone          string            `json:"zone,omitempty"`
+	Region        string            `json:"region,omitempty"`
 	Eligible      bool              `json:"eligible"`
 	Rank          string            `json:"rank"`
 	Admin         Admin             `json:"admin"`

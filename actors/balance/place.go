@@ -1,7 +1,6 @@
 package balance
 
 import (
-	"errors"
 	"fmt"
 	"math"
 )
@@ -23,20 +22,30 @@ type Location struct {
 	Lon float64 `yaml:"lon"` // -180 to 180
 }
 
-// Validate joins everything that is wrong with p, or returns nil.
-func (p Place) Validate() error {
-	var faults []error
-	if l := p.Location; l != nil {
-		for _, angle := range []struct {
-			field    string
-			is, most float64
-		}{{"lat", l.Lat, 90}, {"lon", l.Lon, 180}} {
-			if !(math.Abs(angle.is) <= angle.most) { // so worded, it refuses NaN too
-				faults = append(faults, fmt.Errorf("location.%s: must be from %v to %v, is %v", angle.field, -angle.most, angle.most, angle.is))
-			}
-		}
+// PlaceOf is a place with its location as configurations write it: latitude and
+// longitude in degrees, or nothing.
+func PlaceOf(zone, region string, at []float64) (Place, error) {
+	p := Place{Zone: zone, Region: region}
+	switch {
+	case len(at) == 0:
+		return p, nil
+	case len(at) != 2:
+		return p, fmt.Errorf("location: needs two numbers, latitude and longitude, has %d", len(at))
 	}
-	return errors.Join(faults...)
+	p.Location = &Location{Lat: at[0], Lon: at[1]}
+	return p, p.Validate()
+}
+
+// Validate says what is wrong with p, or returns nil.
+func (p Place) Validate() error {
+	switch l := p.Location; {
+	case l == nil:
+	case !(math.Abs(l.Lat) <= 90): // so worded, it refuses NaN too
+		return fmt.Errorf("location: latitude %v is not from -90 to 90", l.Lat)
+	case !(math.Abs(l.Lon) <= 180):
+		return fmt.Errorf("location: longitude %v is not from -180 to 180", l.Lon)
+	}
+	return nil
 }
 
 const (

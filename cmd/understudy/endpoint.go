@@ -34,7 +34,8 @@ belongs into their configuration.`,
 // describing is what flags say of an endpoint.
 type describing struct {
 	*globals
-	id, zone, url    string
+	id, url          string
+	zone, region     string
 	weight, priority int
 	tags, metadata   []string
 }
@@ -43,14 +44,15 @@ func (d *describing) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.IntVar(&d.weight, "weight", 1, "share of the requests in weighted strategies")
 	f.IntVar(&d.priority, "priority", 0, "tier; the lowest serves, the others stand by")
-	f.StringVar(&d.zone, "zone", "", "where it stands")
+	f.StringVar(&d.zone, "zone", "", "the zone where it stands, for the strategy geographic")
+	f.StringVar(&d.region, "region", "", "the region where it stands")
 	f.StringArrayVar(&d.tags, "tag", nil, "a tag; may be given more than once")
 	f.StringArrayVar(&d.metadata, "metadata", nil, "`key=value`; may be given more than once")
 }
 
 // order holds what was given; what was not is left to the nodes.
 func (d *describing) order(c *cobra.Command) (messages.EndpointOrder, error) {
-	o := messages.EndpointOrder{ID: d.id, URL: d.url, Zone: d.zone, Tags: d.tags}
+	o := messages.EndpointOrder{ID: d.id, URL: d.url, Zone: d.zone, Region: d.region, Tags: d.tags}
 	if c.Flags().Changed("weight") {
 		if d.weight < 1 {
 			return o, usagef("--weight %d: 1 at least; to take it out, use drain or rm", d.weight)

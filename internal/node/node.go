@@ -74,7 +74,11 @@ func (n *Node) start(ctx context.Context, f *config.File, o Options) error {
 	if n.name, err = n.ownName(f); err != nil {
 		return err
 	}
-	n.sys, err = understudy.New(understudy.Config{Node: n.name, Services: f.Services},
+	place, err := f.Node.Place()
+	if err != nil {
+		return err
+	}
+	n.sys, err = understudy.New(understudy.Config{Node: n.name, Place: place, Services: f.Services},
 		understudy.WithLogger(n.log), understudy.WithTracerProvider(o.TracerProvider))
 	if err != nil {
 		return err
