@@ -156,8 +156,11 @@ func (e *endpoint) admits(now time.Duration, reserve bool) bool {
 	if !e.well() && !(reserve && e.lastResort()) {
 		return false
 	}
-	most := e.concurrency()
-	return most < 0 || e.inflight < most
+	if most := e.concurrency(); most >= 0 && e.inflight >= most {
+		e.throttle.needed = now
+		return false
+	}
+	return true
 }
 
 // concurrency is how many attempts may be in flight; negative: any number.
@@ -174,6 +177,7 @@ func (e *endpoint) learn(now time.Duration, r *result) {
 	if dropped || r.outcome != messages.Ignored {
 		e.adaptive.Observe(now, r.latency, e.inflight+1, dropped)
 	}
+	e.throttleUp(now)
 }
 
 // well reports whether neither health nor an ejection keeps traffic away.
@@ -241,6 +245,7 @@ func (e *endpoint) judge(now, began time.Duration, permit breaker.Permit, r *res
 	if r.pause > 0 {
 		e.cool(now, r)
 	}
+	e.watch(now, r)
 	before := e.breaker.State()
 	e.breaker.Record(now, permit, r.outcome, r.latency, e.jitter(r))
 	if e.breaker.Epoch() != epoch {
@@ -328,6 +333,7 @@ func (e *endpoint) breakerMoved(now time.Duration, before breaker.State) {
 	switch state {
 	case breaker.Closed:
 		e.warmSince = now
+		e.throttleDown(now)
 	case breaker.Open:
 		kind = messages.KindCircuitOpened
 		until := e.breaker.OpenUntil()
@@ -457,7 +463,7 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 	e.settings = m.settings
 	e.draining = nil
 	if before.config.Concurrency != e.settings.config.Concurrency {
-		e.adaptive = e.newAdaptive(e.settings)
+		e.adaptive = e.newAdaptive(e.settings.config.Concurrency)
 	}
 	epoch, state := e.breaker.Epoch(), e.breaker.State()
 	e.breaker.Configure(breakerConfig(e.service, m.settings))
