@@ -83,6 +83,7 @@ type settings struct {
 	config ServiceConfig // with defaults
 	given  ServiceConfig // as it was given, for Config()
 	rules  *rules
+	warms  bool // the strategy has a slow start
 	http   *httptransport.Factory
 }
 
@@ -91,7 +92,7 @@ type settings struct {
 func newSettings(given ServiceConfig) (*settings, error) {
 	c := given.WithDefaults()
 	f, err := httptransport.NewFactory(c.Pool, c.TLS, c.Headers)
-	return &settings{config: c, given: given, rules: newRules(c), http: f}, err
+	return &settings{config: c, given: given, rules: newRules(c), warms: c.Strategy.Warms(), http: f}, err
 }
 
 // bound returns what bounds something, 0 for none.
@@ -191,6 +192,7 @@ type endpointCell struct {
 	row       outlier.Row     // failures in a row
 	asOf      outlier.Sample  // of its counters, when the supervisor last asked
 	adaptive  *limit.Adaptive // finds the concurrency limit; nil: it is fixed
+	throttle  throttle        // when the fixed one makes way for it
 	warmSince time.Duration   // when it came back into service, 0: it was always there
 	cooling   time.Duration   // left alone until then
 	out       *lease          // the leases that are out, a list
@@ -251,8 +253,7 @@ type endpointView struct {
 // newAdaptive is the limit that finds itself, where one is wanted. Its phase is the
 // wall clock's and the endpoint's, so that all nodes measure an endpoint's latency
 // without load in the same moments.
-func (e *endpointCell) newAdaptive(set *settings) *limit.Adaptive {
-	c := set.config.Concurrency
+func (e *endpointCell) newAdaptive(c limit.ConcurrencyConfig) *limit.Adaptive {
 	if !c.Adaptive {
 		return nil
 	}

@@ -21,7 +21,8 @@
 //
 // To change what a strategy does, open balance; when a breaker opens, breaker;
 // what a failure is, verdict.go; how a request is retried, call.go; what an
-// endpoint does with an outcome, endpoint.go; the list of endpoints, members.go.
+// endpoint does with an outcome, endpoint.go; when a fixed concurrency limit is
+// lowered, throttle.go; the list of endpoints, members.go.
 //
 // This package is not stable API: the root package is.
 package actors

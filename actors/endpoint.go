@@ -156,8 +156,11 @@ func (e *endpoint) admits(now time.Duration, reserve bool) bool {
 	if !e.well() && !(reserve && e.lastResort()) {
 		return false
 	}
-	most := e.concurrency()
-	return most < 0 || e.inflight < most
+	if most := e.concurrency(); most >= 0 && e.inflight >= most {
+		e.throttle.needed = now
+		return false
+	}
+	return true
 }
 
 // concurrency is how many attempts may be in flight; negative: any number.
@@ -174,6 +177,7 @@ func (e *endpoint) learn(now time.Duration, r *result) {
 	if dropped || r.outcome == messages.Success { // an error may come fast from who is overloaded
 		e.adaptive.Observe(now, r.latency, e.inflight+1, dropped)
 	}
+	e.throttleUp(now)
 }
 
 // well reports whether neither health nor an ejection keeps traffic away.
@@ -242,6 +246,7 @@ func (e *endpoint) judge(now, began time.Duration, permit breaker.Permit, r *res
 	if r.pause > 0 {
 		e.cool(now, r)
 	}
+	e.watch(now, r)
 	before := e.breaker.State()
 	e.breaker.Record(now, permit, r.outcome, r.latency, e.jitter(r))
 	if e.breaker.Epoch() != epoch {
@@ -329,6 +334,9 @@ func (e *endpoint) breakerMoved(now time.Duration, before breaker.State) {
 	switch state {
 	case breaker.Closed:
 		e.warmSince = now
+		if before == breaker.HalfOpen { // not by an operator's word
+			e.throttleDown(now)
+		}
 	case breaker.Open:
 		kind = messages.KindCircuitOpened
 		until := e.breaker.OpenUntil()
@@ -459,10 +467,10 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 	e.draining = nil
 	switch was, is := before.config.Concurrency, e.settings.config.Concurrency; {
 	case was == is:
-	case e.adaptive != nil && is.Adaptive:
+	case was.Adaptive && is.Adaptive:
 		e.adaptive.Configure(is)
 	default:
-		e.adaptive = e.newAdaptive(e.settings)
+		e.adaptive = e.newAdaptive(is)
 	}
 	if e.settings.config.Outlier.Disabled {
 		e.ejection.Return(e.latest)
@@ -531,7 +539,7 @@ func (e *endpoint) look(now time.Duration) endpointView {
 		Rank:     e.rank(),
 	}
 	v.status.LastResort = ready && v.sick && !v.cooling && e.lastResort()
-	if e.warmSince > 0 && now-e.warmSince < e.settings.config.SlowStart.Window {
+	if e.warmSince > 0 && e.settings.warms && now-e.warmSince < e.settings.config.SlowStart.Window {
 		v.status.Warming = e.warmSince
 	}
 	return v

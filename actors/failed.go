@@ -86,7 +86,7 @@ func newEndpointCell(s *serviceCell, t *target, set *settings) *endpointCell {
 	if e.check.Enabled() {
 		e.seen.status.Rank = balance.Unknown
 	}
-	e.adaptive = e.newAdaptive(set)
+	e.adaptive = e.newAdaptive(set.config.Concurrency)
 	e.view = e.seen
 	e.mailbox = mailbox.New(mailbox.Options{Limit: endpointMailboxSize, Refuse: e.turnAway, Failed: e.inFlight})
 	return e

@@ -100,7 +100,7 @@ func New(c Config, rnd *rand.Rand) (*Balancer, error) {
 	if s.bestRankOnly {
 		b.spill = off
 	}
-	b.slow = c.SlowStart.Window != off && !s.anyRank && s.name != pickCustom
+	b.slow = c.SlowStart.Window != off && c.Warms()
 	if s.keyed {
 		b.unkeyed, _ = find(pickDefault)
 	}

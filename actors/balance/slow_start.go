@@ -59,6 +59,12 @@ func (s SlowStart) faults() (faults []error) {
 	return faults
 }
 
+// Warms reports whether the strategy has a slow start at all.
+func (c Config) Warms() bool {
+	s, err := find(c.WithDefaults().Pick)
+	return err == nil && !s.anyRank && s.name != pickCustom
+}
+
 // factor is the share of its weight that a member has at an age.
 func (s SlowStart) factor(age time.Duration) float64 {
 	age = max(age, 0) // who says it and who asks may read the clock in another order

@@ -70,8 +70,10 @@ func (c RateConfig) Validate() error {
 // ConcurrencyConfig is the `concurrency:` block: how many attempts one endpoint may
 // have in flight. In the file a plain number is short for {max: n}.
 type ConcurrencyConfig struct {
-	// Max is the limit, and with Adaptive the highest that it may find. 1 to
-	// 1,000,000; zero: 1024; -1: no limit.
+	// Max is the limit, and with Adaptive the highest that it may find; without, too,
+	// while the endpoint is overrun (five attempts in a row timed out or nearly so) and
+	// after its breaker closed, until 30 s pass in which that was not needed. 1 to
+	// 1,000,000; zero: 1024; -1: no limit, ever.
 	Max int `yaml:"max"`
 
 	// Adaptive finds the limit from the latency: as many as the endpoint answers

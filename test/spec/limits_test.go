@@ -223,7 +223,7 @@ func TestLimits31(t *testing.T) {
 			for kind, dynamic := range map[string]bool{"dynamic": true, "static": false} {
 				t.Run(name+", "+mode+", "+kind, func(t *testing.T) {
 					c := understudy.ServiceConfig{Endpoints: named("a", "b"), Retry: once, Breaker: understudy.Breaker{Disabled: true},
-						Timeout: understudy.Off, AttemptTimeout: 400 * time.Millisecond,
+						Timeout: understudy.Off, AttemptTimeout: 400 * time.Millisecond, Concurrency: understudy.Concurrency{Max: understudy.Off},
 						RateLimit: understudy.RateLimit{Limit: limit, Per: time.Second, Mode: mode, Dynamic: dynamic}}
 					virtually(t, c, func(t *testing.T, s *understudy.Service) {
 						var b backend
