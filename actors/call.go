@@ -95,6 +95,7 @@ type call struct {
 	hedges   bool       // a slow attempt may have another beside it, once
 	lost     bool       // the attempt beside this one was faster
 	spare    bool       // what the attempt brought is nobody's: another beside it answers
+	lane     lane       // which of the two attempts of a race it is
 	race     *race      // what this attempt shares with the one beside it; nil: there can be none
 	broken   error      // the classifier panicked: that ends the call
 	stopped  string     // why a further attempt was refused
@@ -349,7 +350,7 @@ func (c *call) callerErr(now time.Duration) error {
 func (c *call) decide(now time.Duration, j *judgement, err error, status int) result {
 	beside := false
 	if c.race != nil {
-		c.lost, beside = c.race.finish(c, j.outcome == messages.Success || j.asGiven || err == errPanicked)
+		c.lost, beside = c.race.finish(c.lane, j.outcome == messages.Success || j.asGiven || err == errPanicked)
 		c.spare = c.lost || beside
 		if c.lost {
 			*j = judgement{outcome: messages.Ignored, code: messages.CodeCanceled}

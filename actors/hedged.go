@@ -25,12 +25,20 @@ type race struct {
 	mu   sync.Mutex
 	out  [2]runner // the first and the second, while their leases are out
 	over bool      // one of them has won, or nobody is under way: nothing more is begun
-	last *call     // who won or came back last
+	last lane      // who won or came back last
 }
+
+// lane tells the two attempts apart. (By their calls' addresses every call would have
+// to live on the heap.)
+type lane uint8
+
+const (
+	theFirst lane = iota
+	theSecond
+)
 
 // runner is what another goroutine may touch of an attempt that is under way.
 type runner struct {
-	call  *call // only to know it by
 	lease *lease
 	own   *attemptContext
 }
@@ -40,35 +48,28 @@ var errOvertaken = &messages.Error{Code: messages.CodeCanceled, Words: "the atte
 
 // enter takes an attempt into the race, unless that is over. Until ready has returned
 // no other comes back.
-func (r *race) enter(i int, c *call, ready func()) bool {
+func (r *race) enter(i lane, l *lease, own *attemptContext, ready func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
 		return false
 	}
 	ready()
-	r.out[i] = runner{c, c.lease, c.own}
+	r.out[i] = runner{l, own}
 	return true
 }
 
 // finish takes an attempt that came back out of the race. It reports whether another
 // had won before, and whether another is still under way that may win yet.
-func (r *race) finish(c *call, won bool) (lost, beside bool) {
+func (r *race) finish(i lane, won bool) (lost, beside bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	lost = r.over
-	for i, o := range r.out {
-		switch {
-		case o.call == c:
-			r.out[i] = runner{}
-		case o.call != nil:
-			beside = true
-		}
-	}
-	if lost {
+	r.out[i] = runner{}
+	if r.over {
 		return true, false
 	}
-	r.last = c
+	beside = r.out != [2]runner{}
+	r.last = i
 	r.over = won || !beside
 	if won {
 		r.callOff()
@@ -79,7 +80,7 @@ func (r *race) finish(c *call, won bool) (lost, beside bool) {
 // callOff ends what is still out. It needs the lock.
 func (r *race) callOff() {
 	for _, o := range r.out {
-		if o.call != nil {
+		if o.lease != nil {
 			o.lease.overtaken.Store(true)
 			o.own.cancel(context.Canceled)
 		}
@@ -140,14 +141,16 @@ type second[T any] struct {
 // caller's call stays on its stack: both attempts work on copies.
 func hedged[T any](c *call, run func(*call) (T, error), apart func() func(*call) (T, error)) (T, error) {
 	delay, ok := c.hedgeDelay()
-	if !ok {
-		return run(c)
-	}
-	r := new(race)
 	first := new(call)
 	*first = *c
+	if !ok {
+		v, err := run(first)
+		*c = *first
+		return v, err
+	}
+	r := new(race)
 	first.race = r
-	r.enter(0, first, func() {})
+	r.enter(theFirst, first.lease, first.own, func() {})
 	other := &second[T]{call: first.fork(), from: len(first.attempts), done: make(chan struct{})}
 	timer := c.cell.sys.clock.afterFunc(delay, func() {
 		go func() { // a clock of tests may call from its owner's
@@ -188,7 +191,7 @@ func hedged[T any](c *call, run func(*call) (T, error), apart func() func(*call)
 	if other.panicked != nil {
 		panic(other.panicked) // it goes on in the caller
 	}
-	if r.last == other.call {
+	if r.last == theSecond {
 		v, err = other.v, other.err
 		first.follow(other.call, other.from)
 	} else {
@@ -204,6 +207,7 @@ func (c *call) fork() *call {
 	*f = *c
 	id := c.lease.cell.id
 	f.attempt++
+	f.lane = theSecond
 	f.lease, f.target, f.own, f.span, f.hedges = nil, Target{}, nil, nil, false
 	f.previous = id
 	f.tried = append(slices.Clip(c.tried), id)
@@ -253,7 +257,7 @@ func (c *call) enterRace(ready func()) bool {
 		return false
 	}
 	c.prepare(l)
-	if !c.race.enter(1, c, ready) {
+	if !c.race.enter(theSecond, c.lease, c.own, ready) {
 		c.lease, c.target = nil, Target{}
 		l.result = result{outcome: messages.Ignored, ended: c.cell.sys.clock.now(), unused: true}
 		l.cell.mailbox.Post((*Outcome)(l), nil)
