@@ -137,7 +137,7 @@ func (s *supervisor) place(l *lease) {
 		return
 	}
 	cell := s.cells[i]
-	l.reserve = s.balancer.Reserve(i)
+	l.reserve = s.balancer.Panic() && s.balancer.Reserve(i)
 	if l.only {
 		l.cell, l.target = cell, cell.target.Load()
 		l.answer()
@@ -208,7 +208,7 @@ func (s *supervisor) pick(l *lease) (i int, err *messages.Error) {
 	if s.refusal != nil && (s.until == 0 || s.latest < s.until) {
 		return 0, s.refusalNow()
 	}
-	if l.key == "" {
+	if l.key == "" && !s.toldKeyless && s.balancer.Keyless() > 0 {
 		s.warnKeyless()
 	}
 	req := balance.Request{Key: l.key, Tried: l.tried, Retry: l.retry}
@@ -234,10 +234,6 @@ func (s *supervisor) pick(l *lease) (i int, err *messages.Error) {
 
 // warnKeyless says once that requests come without the key that the strategy goes by.
 func (s *supervisor) warnKeyless() {
-	n := s.balancer.Keyless()
-	if n == 0 || s.toldKeyless {
-		return
-	}
 	s.toldKeyless = true
 	s.sys.logger.Warn("requests come without a key, and the strategy goes by it: they go by p2c_ewma", "service", s.name)
 }
