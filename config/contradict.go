@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/understudy-go/understudy/actors"
@@ -179,14 +178,11 @@ func comparing(o outlier.Config) (hosts int) {
 	return hosts
 }
 
-var (
-	withoutSlowStart = []string{"priority", "ip_hash", "consistent_hash", "sticky"}
-	withoutWeights   = []string{"round_robin", "random", "priority"}
-)
+var withoutWeights = []string{"round_robin", "random", "priority"}
 
 func (s section) warnStrategy(c, d actors.ServiceConfig) {
 	pick := d.Strategy.Pick
-	if d.SlowStart.Window > 0 && d.SlowStart != (balance.SlowStart{}).WithDefaults() && slices.Contains(withoutSlowStart, pick) {
+	if d.SlowStart.Window > 0 && d.SlowStart != (balance.SlowStart{}).WithDefaults() && !d.Strategy.Warms() {
 		s.pointless("the strategy "+pick+" knows no slow start", "leave it out", "slow_start")
 	}
 	if !slices.Contains(withoutWeights, pick) {
@@ -201,32 +197,18 @@ func (s section) warnStrategy(c, d actors.ServiceConfig) {
 	s.pointless("the strategy "+pick+" does not look at weights", "write strategy: weighted, or leave them out", weights...)
 }
 
-// checkFallbacks is about services that fall back to themselves or, directly or
-// through others, to each other. An inherited fallback is everybody's but that
-// service's own, so only what was written for one service counts.
+// checkFallbacks is about services that fall back to themselves. Two that fall back to
+// each other are fine: a request goes round once. An inherited fallback is everybody's
+// but that service's own, so only what was written for one service counts.
 func (s section) checkFallbacks(all map[string]actors.ServiceConfig) {
-	next := make(map[string]string)
 	for _, e := range s.node.entries {
 		f, service := all[e.key].Fallback, section{s.loading, e.value, join(s.path, e.key), s.base}
-		if f != nil && service.own("fallback.service") {
-			next[e.key] = f.Service
+		switch {
+		case f == nil || !service.own("fallback.service"):
+		case f.Service == e.key:
+			service.fault("fallback.service", "the service falls back to itself: name another one, or leave it out")
+		default:
 			service.warnFallback(f, all)
-		}
-	}
-	seen := make(map[string]int, len(next)) // in which walk
-	for walk, e := range s.node.entries {
-		var way []string
-		name := e.key
-		for ; name != "" && seen[name] == 0; name = next[name] {
-			seen[name] = walk + 1
-			way = append(way, name)
-		}
-		if name == "" || seen[name] != walk+1 {
-			continue
-		}
-		ring := way[slices.Index(way, name):]
-		for i, name := range ring {
-			s.sub(name).fault("fallback.service", goesRound(slices.Concat(ring[i:], ring[:i+1])))
 		}
 	}
 }
@@ -235,15 +217,4 @@ func (s section) warnFallback(f *actors.Fallback, all map[string]actors.ServiceC
 	if _, known := all[f.Service]; !known && f.Service != "" {
 		s.warning("no service here has this name, so there is nothing to fall back to until one is added", "correct it, or add the service", "fallback.service")
 	}
-}
-
-// goesRound tells of a ring that begins and ends with the same service.
-func goesRound(ring []string) string {
-	if len(ring) == 2 {
-		return "the service falls back to itself: name another one, or leave it out"
-	}
-	if len(ring) > 8 {
-		ring = slices.Concat(ring[:6], []string{"…"}, ring[len(ring)-1:])
-	}
-	return "the services fall back to each other, " + strings.Join(ring, " → ") + ": leave one of them out"
 }

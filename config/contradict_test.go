@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -98,23 +97,6 @@ services:
 	require.Len(t, f.Warnings, 1)
 	require.Equal(t, 5, f.Warnings[0].Line)
 	require.Equal(t, "services.billing.hedge", f.Warnings[0].Key)
-}
-
-// However long a way of fallbacks is, following it is quick, and telling is short.
-func TestFallbacksOfManyServices(t *testing.T) {
-	const n = 2000
-	var chain, ring strings.Builder
-	for i := range n {
-		fmt.Fprintf(&chain, "  s%d: {endpoints: [{id: a, url: 'http://a'}], fallback: {service: s%d}}\n", i, i+1)
-		fmt.Fprintf(&ring, "  s%d: {fallback: {service: s%d}}\n", i, (i+1)%n)
-	}
-	f := mustLoad(t, "services:\n"+chain.String())
-	require.Len(t, f.Warnings, 1, "the last one falls back to nobody")
-	_, err := loadText(t, "services:\n"+ring.String())
-	var all Mistakes
-	require.ErrorAs(t, err, &all)
-	require.Len(t, all, n)
-	require.Equal(t, "the services fall back to each other, s0 → s1 → s2 → s3 → s4 → s5 → … → s0: leave one of them out", all[0].Words)
 }
 
 // Where a name comes from a variable, the words do not repeat it.
