@@ -182,7 +182,7 @@ func TestARefusedConnectionSaysNothingOfTheLatency(t *testing.T) {
 		const every = 250 * time.Microsecond      // 4000 a second
 		before := flood(t, s, 4*time.Second, every, w.work)
 		require.GreaterOrEqual(t, before.good, 3200, "limit %d", status(t, s, "e0").Limit)
-		flood(t, s, 2*time.Second, every, func(context.Context, Target) (int, error) { return 0, refusedConn })
+		flood(t, s, 2*time.Second, every, func(context.Context, Target) (int, error) { return 0, errRefused })
 		advance(time.Second)
 		after := flood(t, s, 4*time.Second, every, w.work)
 		require.GreaterOrEqual(t, after.good, 3200, "of 4000, limit %d", status(t, s, "e0").Limit)

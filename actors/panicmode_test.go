@@ -23,8 +23,8 @@ import (
 	"github.com/understudy-go/understudy/messages"
 )
 
-// refusedConn is how a dialer says that nobody listens.
-var refusedConn = fmt.Errorf("ask the page: %w", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)})
+// errRefused is how a dialer says that nobody listens.
+var errRefused = fmt.Errorf("ask the page: %w", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)})
 
 // errStatus is how the check of a page says that the answer is bad.
 var errStatus = errors.New("status 503")
@@ -157,8 +157,8 @@ func TestWhoPanicModeNeverTakesIn(t *testing.T) {
 		"open breakers":                     {before: answers(500), change: func(c *ServiceConfig) { c.Breaker = breaker.Config{FailureThreshold: 1, OpenTimeout: time.Minute} }, code: messages.CodeAllEndpointsDown},
 		"forced open":                       {before: order(VerbForceOpen, both...), code: messages.CodeAllEndpointsDown},
 		"one forced open":                   {before: order(VerbForceOpen, "e0"), serve: []string{"e1"}},
-		"no connection":                     {before: finds(refusedConn, both...), code: messages.CodeAllEndpointsDown},
-		"no connection to one":              {before: finds(refusedConn, "e0"), serve: []string{"e1"}},
+		"no connection":                     {before: finds(errRefused, both...), code: messages.CodeAllEndpointsDown},
+		"no connection to one":              {before: finds(errRefused, "e0"), serve: []string{"e1"}},
 		"a check that times out is no word": {before: finds(context.DeadlineExceeded, "e0"), serve: both},
 		"maint":                             {before: order(VerbMaint, both...), code: messages.CodeNoEndpoints},
 		"one in drain":                      {before: order(VerbDrain, "e0"), serve: []string{"e1"}},
@@ -276,7 +276,7 @@ func TestPanicModeEndsWhereBreakersOpen(t *testing.T) {
 // outcome is Ignored, so Suspicion.CheckOutcome does not hear of it.
 func TestABadAnswerIsAConnection(t *testing.T) {
 	c, p := checking(1)
-	p.set(refusedConn, "e0")
+	p.set(errRefused, "e0")
 	virtual(t, c, func(t *testing.T, s *Service) {
 		_, err := serving(t, s)
 		require.Equal(t, messages.CodeAllEndpointsDown, code(err))

@@ -58,6 +58,8 @@ func main() {
 		Strategy:  understudy.Strategy{Pick: "round_robin"},
 		Endpoints: endpoints,
 		Health:    understudy.Health{HTTP: &understudy.HTTPCheck{Path: "/"}, Interval: 200 * time.Millisecond},
+		// Who comes back would get its share little by little; here its turn is to be seen at once.
+		SlowStart: understudy.SlowStart{Window: understudy.Off},
 	})
 	if err != nil {
 		log.Fatal(err)
