@@ -83,7 +83,8 @@ type settings struct {
 	config ServiceConfig // with defaults
 	given  ServiceConfig // as it was given, for Config()
 	rules  *rules
-	warms  bool // the strategy has a slow start
+	check  health.Config // of endpoints without one of their own
+	warms  bool          // the strategy has a slow start
 	http   *httptransport.Factory
 }
 
@@ -91,8 +92,10 @@ type settings struct {
 // it names cannot be used.
 func newSettings(given ServiceConfig) (*settings, error) {
 	c := given.WithDefaults()
+	check := c.Health
+	check.Hook = c.Hooks.Check != nil
 	f, err := httptransport.NewFactory(c.Pool, c.TLS, c.Headers)
-	return &settings{config: c, given: given, rules: newRules(c), warms: c.Strategy.Warms(), http: f}, err
+	return &settings{config: c, given: given, rules: newRules(c), warms: c.Strategy.Warms(), check: check, http: f}, err
 }
 
 // bound returns what bounds something, 0 for none.
@@ -177,20 +180,20 @@ type endpointCell struct {
 	target  atomic.Pointer[target]
 	load    *balance.Load // written by the endpoint, read by the strategy
 	opened  opened
-	gone    atomic.Bool     // off the list and drained: nobody waits for its outcomes
 	usual   balance.Average // the latency of its good calls: what a fair chance is
+	gone    atomic.Bool     // off the list and drained: nobody waits for its outcomes
 
 	// The endpoint's alone from here on.
+	ejected   bool // and its end was not told yet
 	settings  *settings
-	check     health.Config
+	check     *health.Config
 	breaker   *breaker.Breaker
 	health    *health.Health
 	suspicion health.Suspicion
 	admin     adminState
 	ejection  outlier.Ejection
-	ejected   bool            // and its end was not told yet
 	row       outlier.Row     // failures in a row
-	asOf      outlier.Sample  // of its counters, when the supervisor last asked
+	sampled   sampledUpTo     // when the supervisor last asked
 	adaptive  *limit.Adaptive // finds the concurrency limit; nil: it is fixed
 	throttle  throttle        // when the fixed one makes way for it
 	warmSince time.Duration   // when it came back into service, 0: it was always there
@@ -209,15 +212,18 @@ type endpointCell struct {
 	// The supervisor's alone.
 	index     int           // in its list
 	seen      endpointView  // what the endpoint last said
-	ejecting  bool          // it was told to leave, and has not said so yet
-	outage    bool          // it was told that half of the others are out
-	listed    bool          // it is on the list
 	drain     *drainOrder   // the newest
-	stopped   bool          // it is off the list and has no actor
 	keptUntil time.Duration // when a cell off the list is forgotten
-	parked    bool          // its actor failed again and again: left alone for a while
 	panics    failures
+	ejecting  bool // it was told to leave, and has not said so yet
+	outage    bool // it was told that half of the others are out
+	listed    bool // it is on the list
+	stopped   bool // it is off the list and has no actor
+	parked    bool // its actor failed again and again: left alone for a while
 }
+
+// sampledUpTo are the counters of which the supervisor knows.
+type sampledUpTo struct{ successes, failures uint64 }
 
 // adminState is an operator's word.
 type adminState struct {
@@ -240,14 +246,14 @@ type counters struct {
 // endpointView is what the supervisor needs to know of an endpoint, sent to it
 // whenever it changes.
 type endpointView struct {
-	status  balance.Status
-	state   breaker.State
-	until   time.Duration // open until, or cooling until
-	cooling bool
-	sick    bool // unhealthy, ejected or parked
-	ejected bool
+	status balance.Status
+	until  time.Duration // open until, or cooling until
 	// patience is when to come back where no moment is known: a trial is under way.
 	patience time.Duration
+	state    breaker.State
+	cooling  bool
+	sick     bool // unhealthy, ejected or parked
+	ejected  bool
 }
 
 // newAdaptive is the limit that finds itself, where one is wanted. Its phase is the

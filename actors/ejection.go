@@ -129,11 +129,10 @@ func (s *supervisor) ejectionRoom() int {
 
 // sample tells what this endpoint did since it was asked last.
 func (e *endpoint) sample(m *takeSample) {
-	c := &e.counters
-	now := outlier.Sample{Successes: c.successes, Failures: c.failures}
+	c, known := &e.counters, &e.sampled
 	e.service.mailbox.Post(&sampled{e.endpointCell, m.round, outlier.Sample{
-		Successes: now.Successes - e.asOf.Successes, Failures: now.Failures - e.asOf.Failures}}, nil)
-	e.asOf = now
+		Successes: c.successes - known.successes, Failures: c.failures - known.failures}}, nil)
+	*known = sampledUpTo{c.successes, c.failures}
 }
 
 // inARow counts failures in a row, for services whose breaker does not.

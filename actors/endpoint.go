@@ -10,7 +10,6 @@ import (
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/breaker"
 	"github.com/understudy-go/understudy/actors/health"
-	"github.com/understudy-go/understudy/actors/outlier"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -482,10 +481,10 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 		e.breakerMoved(e.latest, state)
 	}
 	check := checkConfig(m.settings, &e.target.Load().endpoint)
-	same := reflect.DeepEqual(check, e.check)
+	same := reflect.DeepEqual(*check, *e.check)
+	e.check = check // the same or not: the old one would hold the settings that it is of
 	if !same {
-		e.check = check
-		if change := e.health.Configure(check); change.Changed() {
+		if change := e.health.Configure(*check); change.Changed() {
 			e.healthMoved(e.latest, change.From, change.To)
 		}
 	}
@@ -500,7 +499,7 @@ func (e *endpoint) configure(c actor.Context, m *setSettings) {
 func (e *endpoint) drained() {
 	if e.inflight == 0 || e.service.sys.clock.now() >= e.draining.until {
 		e.service.mailbox.Post(&endpointDrained{cell: e.endpointCell, order: e.draining, counters: e.counters}, nil)
-		e.counters, e.asOf = counters{}, outlier.Sample{}
+		e.counters, e.sampled = counters{}, sampledUpTo{}
 	}
 }
 

@@ -81,7 +81,7 @@ func newEndpointCell(s *serviceCell, t *target, set *settings) *endpointCell {
 	e.admin.state = messages.AdminReady
 	e.breaker = breaker.New(breakerConfig(s, set))
 	e.check = checkConfig(set, &t.endpoint)
-	e.health = health.New(e.check)
+	e.health = health.New(*e.check)
 	e.seen = endpointView{status: balance.Status{Ready: true, Eligible: true, Rank: balance.Healthy}}
 	if e.check.Enabled() {
 		e.seen.status.Rank = balance.Unknown

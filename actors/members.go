@@ -10,7 +10,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/understudy-go/understudy/actors/balance"
-	"github.com/understudy-go/understudy/actors/outlier"
 	"github.com/understudy-go/understudy/messages"
 )
 
@@ -261,7 +260,7 @@ func (s *supervisor) retire(cell *endpointCell) {
 	if cell.parked { // there is nobody to drain it
 		cell.parked = false
 		s.ended.add(&cell.counters)
-		cell.counters, cell.asOf = counters{}, outlier.Sample{}
+		cell.counters, cell.sampled = counters{}, sampledUpTo{}
 		s.letGo(cell)
 		return
 	}

@@ -62,11 +62,11 @@ func (e *endpoint) startProber(c actor.Context) {
 	if !e.check.Enabled() {
 		return
 	}
-	check, dispose := newCheck(e.target.Load(), e.check, e.settings)
+	check, dispose := newCheck(e.target.Load(), *e.check, e.settings)
 	if check == nil {
 		return
 	}
-	cell, config, hangs := e.endpointCell, e.check, new(atomic.Bool)
+	cell, config, hangs := e.endpointCell, *e.check, new(atomic.Bool)
 	e.prober = c.Spawn(actor.PropsFromProducer(func() actor.Actor {
 		return &prober{cell: cell, config: config, check: check, dispose: dispose, hangs: hangs}
 	}))

@@ -108,13 +108,13 @@ func breakerConfig(s *serviceCell, set *settings) breaker.Config {
 }
 
 // checkConfig is the check of one endpoint: its own, else the service's.
-func checkConfig(set *settings, e *Endpoint) health.Config {
-	c := set.config.Health
-	if e.Health != nil {
-		c = e.Health.WithDefaults()
+func checkConfig(set *settings, e *Endpoint) *health.Config {
+	if e.Health == nil {
+		return &set.check // thousands share it
 	}
+	c := e.Health.WithDefaults()
 	c.Hook = set.config.Hooks.Check != nil
-	return c
+	return &c
 }
 
 func newBudget(set *settings) *retry.Budget { return retry.NewBudget(set.config.Retry.Budget) }
