@@ -155,6 +155,9 @@ func (e *endpoint) admits(now time.Duration, reserve bool) bool {
 	if !e.well() && !(reserve && e.lastResort()) {
 		return false
 	}
+	if e.adaptive != nil {
+		e.throttleUp(now) // nobody came back meanwhile
+	}
 	if most := e.concurrency(); most >= 0 && e.inflight >= most {
 		e.throttle.needed = now
 		return false

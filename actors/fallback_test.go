@@ -324,3 +324,29 @@ func TestTheOtherServiceHasTheTimeThatIsLeft(t *testing.T) {
 		require.LessOrEqual(t, time.Since(began), 1100*time.Millisecond)
 	})
 }
+
+// The other service has what is left of the call's time, whichever way the call came.
+func TestAFallbackHasTheCallsOwnTime(t *testing.T) {
+	hangs := func(ctx context.Context, _ *messages.Request) (*messages.Response, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	c := ServiceConfig{Endpoints: []Endpoint{{ID: "e0", Handler: hangs}}, AttemptTimeout: 900 * time.Millisecond,
+		Retry: retry.Config{MaxAttempts: 1}, Fallback: &Fallback{Service: "other", Status: http.StatusServiceUnavailable}}
+	virtual(t, c, func(t *testing.T, s *Service) {
+		_, err := s.sys.AddService("other", ServiceConfig{Endpoints: []Endpoint{{ID: "o0", Handler: hangs}}})
+		require.NoError(t, err)
+		began := time.Now()
+		_, err = s.Request(t.Context(), &messages.Request{Timeout: time.Second})
+		require.NoError(t, err)
+		require.Equal(t, time.Second, time.Since(began))
+
+		began = time.Now()
+		req, err := http.NewRequest(http.MethodGet, "http://svc/", nil)
+		require.NoError(t, err)
+		resp, err := s.RoundTripper(Timeout(time.Second)).RoundTrip(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, time.Second, time.Since(began))
+	})
+}

@@ -1,10 +1,13 @@
 package actors
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-go/understudy/messages"
 )
@@ -112,4 +115,22 @@ func TestPathsThatCannotBeSent(t *testing.T) {
 	if st := s.Stats(); st.Attempts != 0 {
 		t.Errorf("%d attempts", st.Attempts)
 	}
+}
+
+// A Handler gets the whole body or none.
+func TestABodyThatIsTooLargeForAHandlerIsRefused(t *testing.T) {
+	asked := 0
+	h := func(context.Context, *messages.Request) (*messages.Response, error) {
+		asked++
+		return &messages.Response{}, nil
+	}
+	virtual(t, handler(h), func(t *testing.T, s *Service) {
+		req, err := http.NewRequest(http.MethodPut, "http://svc/", bytes.NewReader(make([]byte, responseMax+1)))
+		require.NoError(t, err)
+		_, err = s.RoundTripper().RoundTrip(req)
+		require.Equal(t, messages.CodePayloadTooLarge, code(err))
+		require.Zero(t, asked)
+		settled(t, s)
+		require.Zero(t, status(t, s, "e0").Failures)
+	})
 }

@@ -93,7 +93,11 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	failed := c.failure(err)
 	if c.cell.fallsBack() {
 		m, whole := asMessage(service, req)
-		f, failed = c.cell.fallBack(req.Context(), m, whole, c.options, failed)
+		o := c.options
+		if o.timeout > 0 { // it began with the call
+			m.Deadline, o.timeout = c.cell.sys.clock.wall(c.began+o.timeout), 0
+		}
+		f, failed = c.cell.fallBack(req.Context(), m, whole, o, failed)
 	}
 	if f == nil && resp != nil && handOn(resp, failed) {
 		return resp, nil
@@ -214,14 +218,19 @@ func (c *call) handleHTTP(req *http.Request, body *replay) (*http.Response, erro
 	b, err := body.next()
 	m := &messages.Request{Service: c.cell.name, Method: c.method, Path: req.URL.RequestURI(), Header: messages.Header(req.Header)}
 	if err == nil && b != nil {
-		m.Body, err = io.ReadAll(io.LimitReader(b, responseMax))
+		m.Body, err = io.ReadAll(io.LimitReader(b, responseMax+1))
 		_ = b.Close()
 		if body.spent(err) {
 			c.max = c.attempt
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		err = &messages.Error{Code: messages.CodeInvalidRequest, Words: "the request's body cannot be read", Err: err}
+	case len(m.Body) > responseMax: // a part of it is another request
+		err = &messages.Error{Code: messages.CodePayloadTooLarge, Words: fmt.Sprintf("the request's body is larger than %d bytes", responseMax)}
+	}
+	if err != nil {
 		c.end(err, 0, nil)
 		return nil, err
 	}

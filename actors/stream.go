@@ -64,12 +64,14 @@ func (c *call) handOn(resp *http.Response) {
 	own := c.own
 	c.own = nil
 	c.end(nil, resp.StatusCode, resp.Header)
-	if own == nil {
-		return
-	}
-	if c.again {
-		own.cancel(context.Canceled)
+	switch {
+	case c.again:
+		if own != nil {
+			own.cancel(context.Canceled)
+		}
 		_ = resp.Body.Close()
+		return
+	case own == nil:
 		return
 	}
 	own.headArrived()

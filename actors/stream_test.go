@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/understudy-go/understudy/actors/balance"
 	"github.com/understudy-go/understudy/actors/retry"
@@ -187,5 +190,36 @@ func TestAReloadCutsNoRequest(t *testing.T) {
 	_ = resp.Body.Close()
 	if h := s.Config().Headers["X-Key"]; resp.StatusCode != 200 || h != "new" {
 		t.Errorf("status %d under %q", resp.StatusCode, h)
+	}
+}
+
+// closable is a body that knows whether it was closed.
+type closable struct {
+	io.Reader
+	closed bool
+}
+
+func (b *closable) Close() error { b.closed = true; return nil }
+
+// An answer that is tried again is nobody's, also where no timeout bounds the attempt.
+func TestARetriedAnswersBodyIsClosed(t *testing.T) {
+	for _, timeout := range []time.Duration{0, Off} {
+		c := ServiceConfig{Endpoints: endpoints(2), Timeout: timeout, AttemptTimeout: timeout}
+		virtual(t, c, func(t *testing.T, s *Service) {
+			var bodies []*closable
+			resp, err := Do(t.Context(), s, func(context.Context, Target) (*http.Response, error) {
+				bodies = append(bodies, &closable{Reader: strings.NewReader("x")})
+				status := http.StatusOK
+				if len(bodies) == 1 {
+					status = http.StatusServiceUnavailable
+				}
+				return &http.Response{StatusCode: status, Body: bodies[len(bodies)-1]}, nil
+			})
+			require.NoError(t, err)
+			require.Len(t, bodies, 2)
+			require.True(t, bodies[0].closed)
+			require.False(t, bodies[1].closed, "it is the caller's")
+			require.NoError(t, resp.Body.Close())
+		})
 	}
 }

@@ -200,3 +200,27 @@ func TestStrayStallsThrottleNobody(t *testing.T) {
 		}
 	})
 }
+
+// Who comes first after a long rest meets no limit that nobody has needed since.
+func TestAThrottleEndsInARestToo(t *testing.T) {
+	virtual(t, ServiceConfig{Endpoints: endpoints(1), Retry: retry.Config{MaxAttempts: 1}}, func(t *testing.T, s *Service) {
+		for range 5 {
+			_, _ = Do(t.Context(), s, bad)
+		}
+		advance(time.Minute)
+		times(t, s, 1, time.Millisecond) // the trial: the breaker closes
+		if got := status(t, s, "e0"); got.Breaker != "closed" || got.Limit != throttleMin {
+			t.Fatalf("%s, limit %d", got.Breaker, got.Limit)
+		}
+		advance(throttleHold)
+		var callers sync.WaitGroup
+		for range 200 {
+			callers.Go(func() {
+				if _, err := Do(t.Context(), s, lasting(20*time.Millisecond)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		callers.Wait()
+	})
+}

@@ -142,6 +142,7 @@ func BenchmarkSetMembersByHash(b *testing.B) {
 			for i := 1; b.Loop(); i++ {
 				list[0].Weight = 1 + i%2
 				bal.SetMembers(list)
+				bal.table(&bal.tiers[0])
 			}
 		})
 	}

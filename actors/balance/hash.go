@@ -21,7 +21,7 @@ const (
 
 // hashed is what the hash strategies keep of a tier.
 type hashed struct {
-	table    []int32 // slot → position in the tier
+	table    []int32 // slot → position in the tier; nil: not filled yet
 	of       uint64  // the fingerprint of the list it was made of
 	inflight int64   // the sum of what was seen of those that are not out
 	recount  int32   // whose turn it is to be counted anew, a position
@@ -38,8 +38,9 @@ type spot struct {
 // their lists, and in which neighbours have nothing in common.
 func byHash(m *member, _ Place) { m.order = xxhash.Sum64String(m.ID) }
 
-// tabulate makes the tiers' tables, or takes over those of tiers in which no id and no
-// weight changed.
+// tabulate takes over the tables of tiers in which no id and no weight changed. The
+// others are filled at their first pick, so that a list that grows one by one costs no
+// table for each step.
 func (b *Balancer) tabulate(old *layout) {
 	made := make(map[uint64][]int32, len(old.tiers))
 	for i := range old.tiers {
@@ -48,22 +49,30 @@ func (b *Balancer) tabulate(old *layout) {
 	b.spots = make([]spot, len(b.at))
 	for i := range b.tiers {
 		t := &b.tiers[i]
-		size := tableSize(int(t.hi-t.lo), len(b.tiers))
-		members, print := make([]share, t.hi-t.lo), mix(uint64(size))
-		for k := range members {
-			m := &b.members[b.at[t.lo+int32(k)]]
-			members[k] = share{m.order, m.Weight}
+		print := mix(uint64(tableSize(int(t.hi-t.lo), len(b.tiers))))
+		for pos := t.lo; pos < t.hi; pos++ {
+			m := &b.members[b.at[pos]]
 			print = mix(mix(print^m.order) ^ uint64(m.Weight))
-			b.spots[m.pos] = spot{load: m.Load, weight: float32(m.Weight)}
+			b.spots[pos] = spot{load: m.Load, weight: float32(m.Weight)}
 		}
 		t.hash = hashed{of: print, recount: t.lo, table: made[print]}
-		if t.hash.table == nil {
-			t.hash.table = newTable(members, size)
-		}
 		for pos := t.lo; pos < t.hi; pos++ {
 			b.count(t, pos, b.stands(pos, b.lowest()))
 		}
 	}
+}
+
+// table returns the tier's table.
+func (b *Balancer) table(t *tier) []int32 {
+	if t.hash.table == nil {
+		members := make([]share, t.hi-t.lo)
+		for k := range members {
+			m := &b.members[b.at[t.lo+int32(k)]]
+			members[k] = share{m.order, m.Weight}
+		}
+		t.hash.table = newTable(members, tableSize(len(members), len(b.tiers)))
+	}
+	return t.hash.table
 }
 
 // byKey returns the member that a key's hash falls to. A key's order of choice is the
@@ -72,9 +81,10 @@ func (b *Balancer) tabulate(old *layout) {
 // and they come home when it is back. The first candidate that has room gets the
 // request. A key so hot that none of its choices has room goes to the least loaded.
 func (b *Balancer) byKey(t *tier, last Rank, hash uint64) int {
+	table := b.table(t)
 	room, asked := b.room(t, last), false
 	for range choices {
-		pos := t.lo + t.hash.table[reduce(hash, len(t.hash.table))]
+		pos := t.lo + table[reduce(hash, len(table))]
 		hash = mix(hash)
 		if b.stands(pos, last) {
 			if b.admits(t, pos, room) {

@@ -172,19 +172,33 @@ func TestTablesAreKept(t *testing.T) {
 		list[i].Priority = i % 2
 	}
 	f := newFixture(t, Config{Pick: "consistent_hash", Tier: "priority"}, list...)
-	first, second := &f.tiers[0].hash.table[0], &f.tiers[1].hash.table[0]
+	table := func(tier int) *int32 { return &f.table(&f.tiers[tier])[0] }
+	first, second := table(0), table(1)
 	slices.Reverse(list)
 	list[3].Load = new(Load)
 	f.SetMembers(list)
 	f.SetStatus(0, Status{})
-	equal(t, "another order", &f.tiers[0].hash.table[0] == first && &f.tiers[1].hash.table[0] == second, true)
+	equal(t, "another order", table(0) == first && table(1) == second, true)
 	list[0].Weight = 2 // e19
 	f.SetMembers(list)
-	equal(t, "the tier with another weight", &f.tiers[1].hash.table[0] == second, false)
-	equal(t, "the other", &f.tiers[0].hash.table[0] == first, true)
+	equal(t, "the tier with another weight", table(1) == second, false)
+	equal(t, "the other", table(0) == first, true)
 	f.SetMembers(list[1:])
-	equal(t, "the tier that is smaller", len(f.tiers[1].hash.table), tableSmall)
-	equal(t, "the other", &f.tiers[0].hash.table[0] == first, true)
+	equal(t, "the tier that is smaller", len(f.table(&f.tiers[1])), tableSmall)
+	equal(t, "the other", table(0) == first, true)
+}
+
+// Between two picks the list may change as often as it likes.
+func TestTablesAreFilledAtAPick(t *testing.T) {
+	list := named(20)
+	f := newFixture(t, Config{Pick: "consistent_hash"}, list[:1]...)
+	for n := range list {
+		f.SetMembers(list[:n+1])
+		equal(t, "a table before a pick", f.tiers[0].hash.table == nil, true)
+	}
+	f.SetStatus(0, eligible)
+	f.pickFor(Request{Key: "k"})
+	equal(t, "a table after it", len(f.tiers[0].hash.table), tableSmall)
 }
 
 func TestEachTierHasItsTable(t *testing.T) {

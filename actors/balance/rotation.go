@@ -20,7 +20,14 @@ const goldenSection = 0x9E3779B9 // 2^32 / φ
 
 // deal returns the slot whose turn it is, of n, and the stride to the others, such
 // that k slots, k ≤ n, are different ones. The stride is above over, which is below n/k.
+//
+// While a request's tried members are hidden, others stand in their slots and the draw
+// is independent. Were it the round's next, then of four members of whom one is well,
+// three attempts would never reach the last one, or the one before, half of the time.
 func (b *Balancer) deal(t *tier, n, k, over int) (at, stride int) {
+	if len(b.hidden) > 0 {
+		return b.draw(n), over + 1 + b.draw(n/k-over)
+	}
 	r := &t.rotation
 	if r.left == 0 || r.n != n {
 		r.begin(n, n/k-over, b)
