@@ -286,7 +286,7 @@ func (s *supervisor) letGo(cell *endpointCell) {
 
 // list is the answer to listCells.
 func (s *supervisor) list() cellList {
-	l := cellList{cells: slices.Clone(s.cells), requests: s.requests, refused: s.refused, keyless: s.balancer.Keyless(), ended: s.ended}
+	l := cellList{cells: slices.Clone(s.cells), requests: s.requests, refused: s.refused, keyless: s.balancer.Keyless(), handed: s.handed, ended: s.ended}
 	for cell := range s.pids {
 		if s.byID[cell.id] != cell {
 			l.leaving = append(l.leaving, cell)
@@ -303,6 +303,7 @@ func retiredKey(e Endpoint) string { return e.ID + "\x00" + e.URL }
 // drained stops an endpoint that has nothing left, and keeps what it counted.
 func (s *supervisor) drained(c actor.Context, m *endpointDrained) {
 	cell := m.cell
+	s.handed++
 	s.ended.add(&m.counters)
 	if s.byID[cell.id] == cell || cell.stopped || cell.drain != m.order {
 		return // it came back, and may be leaving again

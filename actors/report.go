@@ -90,8 +90,22 @@ func (e *endpoint) breakerWords(now time.Duration) string {
 	return b.String()
 }
 
-// reports asks every endpoint of the service.
+// reports asks every endpoint of the service. What an endpoint that drains hands over
+// between the two questions would be in neither answer: then they are asked again.
 func (s *Service) reports(history int) ([]endpointReport, cellList) {
+	for range reportTries {
+		out, list := s.report(history)
+		if s.cells().handed == list.handed {
+			return out, list
+		}
+	}
+	return s.report(history)
+}
+
+// reportTries bounds how often a report is made again.
+const reportTries = 3
+
+func (s *Service) report(history int) ([]endpointReport, cellList) {
 	list := s.cells()
 	out := make([]endpointReport, 0, len(list.cells))
 	for _, cell := range list.leaving {

@@ -24,6 +24,7 @@ type supervisorState struct {
 	admission           admission
 	sweep               sweep
 	toldKeyless         bool
+	handed              uint64
 	refusal             *messages.Error // why nobody can be picked; nil: look again
 	until               time.Duration   // when that reason is over, 0: when something changes
 	outageIn, outageOut bool            // half of the others are out, for who is eligible and who is not
@@ -66,6 +67,7 @@ type (
 		requests uint64
 		refused  uint64
 		keyless  uint64
+		handed   uint64 // how often an endpoint that drained has handed its counters over
 		ended    counters
 		inflight int // of those that leave
 	}

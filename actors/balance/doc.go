@@ -28,6 +28,9 @@
 //	the key's session, if its member may be picked ──▶ that member
 //	else ── tier, rank, pick ──▶ one of them, and the session stays with it
 //
+// So a session makes no trial: where every request belongs to one, an endpoint whose
+// breaker opened is tried again when a new session comes, or a check is good.
+//
 // The hashes look a key up in a Maglev table over all members of the tier, eligible or
 // not (maglev.go), and go on to the key's next choice past those that are out, were
 // tried or have more than their share in flight (hash.go). For geographic, members
